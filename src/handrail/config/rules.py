@@ -1,0 +1,169 @@
+"""What types cannot say: ranges, forms of names, and values that would break on a host.
+
+Each rule is a plain comparison that yields the path of the key and one sentence; `handrail.config.load` adds
+the line. Nothing here touches files or the network.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from handrail.config.explain import shown
+from handrail.config.locate import KeyPath
+
+if TYPE_CHECKING:
+    from handrail.config.schema import Checks, Environment, Project, Service, Smoke
+
+Problem = tuple[KeyPath, str]
+
+APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+ENVIRONMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PYTHON = re.compile(r"3\.[0-9]{1,2}")
+_ROOT = re.compile(r"(?:~|/|\$\{)[A-Za-z0-9._/${}:~-]*")
+_SHELL_WORDS = frozenset({"|", "||", "&&", "&", ";", ">", ">>", "<", "2>", "2>&1"})
+
+
+def problems(project: Project) -> Iterator[Problem]:
+    """Yield the path and the description of everything in ``project`` that cannot be meant."""
+    if problem := app_problem(project.app):
+        yield ("app",), problem
+    if project.service is not None:
+        yield from _service(project.service)
+    yield from _python(("build", "python"), project.build.python)
+    if not re.fullmatch(r"[a-z0-9_]*", project.build.platform):
+        yield (
+            ("build", "platform"),
+            f"platform is {shown(project.build.platform)}, expected one such as manylinux_2_28_x86_64",
+        )
+    yield from _inside_project(("build", "include"), project.build.include)
+    for name, environment in project.environments.items():
+        path: KeyPath = ("environments", name)
+        if not ENVIRONMENT_NAME.fullmatch(name) or name == "example":
+            why = "is taken by the contract, env/example.env" if name == "example" else "is not a name"
+            yield path, f"environment {shown(name)} {why}; expected letters, digits, - and _"
+        yield from _environment(path, environment)
+    for when in project.hooks.__struct_fields__:
+        for index, command in enumerate(getattr(project.hooks, when)):
+            yield from _command(("hooks", when, index), command)
+    for index, check in enumerate(project.smoke):
+        yield from _smoke(("smoke", index), check)
+    yield from _checks(project.checks)
+    if project.setup.database:
+        yield from _command(("setup", "database"), project.setup.database)
+
+
+def app_problem(app: str) -> str:
+    """Return what is wrong with ``app`` as a name on hosts and in units, or ``""``."""
+    if APP_NAME.fullmatch(app):
+        return ""
+    near = re.sub(r"[^a-z0-9_]+", "-", app.lower()).strip("-_")[:63]
+    hint = f"; did you mean {near!r}?" if APP_NAME.fullmatch(near) else ""
+    form = "lower-case letters, digits, - and _, a letter first, at most 63"
+    return f"app is {shown(app)}, expected {form}{hint}"
+
+
+def _service(service: Service) -> Iterator[Problem]:
+    path: KeyPath = ("service",)
+    yield from _command((*path, "command"), service.command)
+    for word in re.findall(r"\{([a-z_]+)\}", service.command):
+        if word not in ("port", "app"):
+            yield (*path, "command"), f"command names {{{word}}}, expected {{port}} or {{app}}"
+    yield from _between((*path, "port"), service.port, 1, 65535)
+    if service.health and not service.health.startswith("/"):
+        yield (*path, "health"), f"health is {shown(service.health)}, expected a path that starts with /"
+    yield from _between((*path, "health_status"), service.health_status, 100, 599)
+    yield from _seconds((*path, "health_timeout"), service.health_timeout)
+    yield from _seconds((*path, "health_interval"), service.health_interval)
+    yield from _seconds((*path, "stop_timeout"), service.stop_timeout)
+    if service.migrate:
+        yield from _command((*path, "migrate"), service.migrate)
+    yield from _inside_project((*path, "shared"), service.shared)
+
+
+def _environment(path: KeyPath, environment: Environment) -> Iterator[Problem]:
+    if not environment.hosts:
+        yield (*path, "hosts"), "hosts is empty, expected at least one [user@]host[:port]"
+    yield from _between((*path, "keep"), environment.keep, 1, 1000)
+    yield from _between((*path, "reserve"), environment.reserve, 0, 10**7)
+    yield from _between((*path, "connections"), environment.connections, 1, 1000)
+    yield from _between((*path, "port"), environment.port, 0, 65535)
+    yield from _seconds((*path, "lease"), environment.lease)
+    yield from _python((*path, "python"), environment.python)
+    if not _ROOT.fullmatch(environment.root) or ".." in environment.root.split("/"):
+        yield (
+            (*path, "root"),
+            f"root is {shown(environment.root)}, expected a folder that starts with ~/ or /, without ..",
+        )
+    for index, name in enumerate(environment.notify):
+        if not VARIABLE_NAME.fullmatch(name):
+            # An apprise URL holds a token, so what was written is not repeated.
+            yield (
+                (*path, "notify", index),
+                "notify takes names of variables, and the URL goes into the variable",
+            )
+
+
+def _smoke(path: KeyPath, check: Smoke) -> Iterator[Problem]:
+    if not check.path.startswith("/"):
+        yield (*path, "path"), f"path is {shown(check.path)}, expected one that starts with /"
+    yield from _between((*path, "status"), check.status, 100, 599)
+    yield from _seconds((*path, "max_seconds"), check.max_seconds)
+    yield from _pattern((*path, "body"), check.body)
+    for header, pattern in check.headers.items():
+        yield from _pattern((*path, "headers", header), pattern)
+
+
+def _checks(checks: Checks) -> Iterator[Problem]:
+    if not 0 <= checks.coverage_floor <= 100:
+        yield ("checks", "coverage_floor"), "coverage_floor is not between 0 and 100 per cent"
+    for index, version in enumerate(checks.pythons):
+        yield from _python(("checks", "pythons", index), version or "an empty text")
+    for name, command in checks.extra.items():
+        yield from _command(("checks", "extra", name), command)
+
+
+def _command(path: KeyPath, command: str) -> Iterator[Problem]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        yield path, f"the command cannot be split into words: {str(error).lower()}"
+        return
+    if not words or "\0" in command:
+        yield path, "the command is empty" if not words else "the command contains a NUL character"
+    elif operators := [word for word in words if word in _SHELL_WORDS]:
+        yield path, f"{operators[0]} needs a shell, and commands run without one; put it into a script"
+
+
+def _between(path: KeyPath, value: int, low: int, high: int) -> Iterator[Problem]:
+    if not low <= value <= high:
+        yield path, f"{path[-1]} is {shown(value)}, expected {low} to {high}"
+
+
+def _seconds(path: KeyPath, value: float) -> Iterator[Problem]:
+    if not math.isfinite(value) or not 0 < value <= 86400:
+        yield path, f"{path[-1]} is {shown(value)}, expected seconds, more than 0 and at most 86400"
+
+
+def _python(path: KeyPath, version: str) -> Iterator[Problem]:
+    if version and not _PYTHON.fullmatch(version):
+        match = re.match(r"3\.[0-9]{1,2}(?=\.)", version)
+        hint = f"; did you mean {match[0]!r}?" if match else ""
+        yield path, f"Python version {shown(version)}, expected a minor version such as '3.12'{hint}"
+
+
+def _pattern(path: KeyPath, pattern: str) -> Iterator[Problem]:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        yield path, f"{shown(pattern)} is not a regular expression: {' '.join(str(error).split())}"
+
+
+def _inside_project(path: KeyPath, entries: list[str]) -> Iterator[Problem]:
+    for index, entry in enumerate(entries):
+        if not entry.strip("/. ") or entry.startswith(("/", "~")) or ".." in entry.split("/") or "\0" in entry:
+            yield (*path, index), f"{shown(entry)} is not a relative path inside the project"

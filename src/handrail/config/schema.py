@@ -1,0 +1,157 @@
+"""What a project declares under ``[tool.handrail]``.
+
+These types are the schema: `handrail.config.load` decodes pyproject.toml into them with msgspec and turns an
+unknown key or a wrong type into one line with file and line number. Field comments are the reference
+that docs/configuration.md shows. All times are in seconds, all sizes in MiB, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TOML table in which an unknown key is an error."""
+
+
+class Service(_Table, frozen=True):
+    """``[tool.handrail.service]``: the process that a release runs."""
+
+    command: str
+    """Shell-like command line without shell operators; ``{port}`` and ``{app}`` are filled in."""
+    port: int = 8000
+    """Loopback TCP port that the command listens on."""
+    health: str = ""
+    """Path asked over HTTP on the port; empty: only the process is checked."""
+    health_status: int = 200
+    health_timeout: float = 30.0
+    """How long a new release may take to become healthy."""
+    health_interval: float = 0.25
+    stop_timeout: float = 15.0
+    """How long the process may take to stop before it is killed."""
+    manager: Literal["systemd", "supervisor"] = "systemd"
+    migrate: str = ""
+    """Run once, on the first host, in the new release's directory, before any switch."""
+    shared: list[str] = []
+    """Paths in the release that are links into the app's ``shared/`` folder (uploads, SQLite files)."""
+
+
+class Build(_Table, frozen=True):
+    """``[tool.handrail.build]``: how a bundle is made."""
+
+    kind: Literal["auto", "wheel", "tree"] = "auto"
+    """``auto``: a wheel where pyproject.toml has a build system, else the git-tracked tree."""
+    python: str = ""
+    """Python minor version on the hosts, such as ``"3.11"``; empty: the one that runs this task."""
+    platform: str = ""
+    """Wheel platform of the hosts, such as ``"manylinux_2_28_x86_64"``; empty: this machine's."""
+    requirements: str = ""
+    """Requirements file of a plain tree; empty: uv.lock, else requirements.txt, where there is one."""
+    include: list[str] = []
+    """For ``wheel``: git-tracked files or folders that travel beside the wheel (manage.py, templates)."""
+    exclude: list[str] = []
+    """For ``tree``: git-tracked files or folders that stay behind, as gitignore-like globs."""
+
+
+class Hooks(_Table, frozen=True):
+    """``[tool.handrail.hooks]``: commands run on the machine that deploys, or ``inv:<task>`` for a task."""
+
+    before_build: list[str] = []
+    after_build: list[str] = []
+    before_upload: list[str] = []
+    after_upload: list[str] = []
+    before_activate: list[str] = []
+    after_activate: list[str] = []
+    before_commit: list[str] = []
+    after_commit: list[str] = []
+    on_failure: list[str] = []
+
+
+class Smoke(_Table, frozen=True):
+    """``[[tool.handrail.smoke]]``: one HTTP check that ``inv smoke`` makes."""
+
+    path: str
+    status: int = 200
+    body: str = ""
+    """Regular expression that the body must match somewhere."""
+    headers: dict[str, str] = {}
+    """Response headers and the regular expression that each must match."""
+    max_seconds: float = 5.0
+
+
+class Checks(_Table, frozen=True):
+    """``[tool.handrail.checks]``: what ``inv check`` runs, beside lint, types, tests and build."""
+
+    coverage_floor: float = 0.0
+    """Least line coverage in per cent; 0 switches the floor off."""
+    coverage_package: str = ""
+    """Import name of the package that coverage measures; empty: ``app`` with ``-`` turned into ``_``."""
+    pythons: list[str] = msgspec.field(default_factory=lambda: ["3.10", "3.11", "3.12", "3.13"])
+    """The matrix of ``nox -s tests``."""
+    extra: dict[str, str] = {}
+    """Further checks: name and command line."""
+
+
+class Setup(_Table, frozen=True):
+    """``[tool.handrail.setup]``: what ``inv setup`` starts beside the environment."""
+
+    compose_file: str = ""
+    """Docker compose file with the development services."""
+    database: str = ""
+    """Command that initialises the development database; must be repeatable."""
+    python: str = ""
+    """Python version of the virtual environment; empty: uv's choice from requires-python."""
+
+
+class Environment(_Table, frozen=True):
+    """``[tool.handrail.environments.<name>]``: where a release goes and under which rules."""
+
+    hosts: list[str]
+    """``[user@]host[:port]``, each may name variables as ``${NAME}``; the first one runs migrations."""
+    strategy: Literal["restart"] = "restart"
+    approval: bool = False
+    """Ask for the environment's name to be typed before anything changes."""
+    require_check: bool = False
+    """Refuse commits without a green ``inv check`` record."""
+    tag: bool = False
+    """Make the git tag ``deploy/<env>/<id>`` after success."""
+    notify: list[str] = []
+    """Names of variables that hold apprise URLs."""
+    keep: int = 5
+    """Good releases kept on each host beside the running one."""
+    root: str = "~/apps"
+    """Folder on the host that holds ``<app>/``."""
+    url: str = ""
+    """Public address for ``inv smoke`` and the result line; empty: the port on the host's own loopback."""
+    lease: float = 60.0
+    """How long an activated, uncommitted host waits for its client before it returns by itself."""
+    reserve: int = 256
+    """MiB that must stay free on the host's disk beside what the release needs."""
+    connections: int = 16
+    """Hosts worked on at the same time."""
+    ssh_config: str = ""
+    """Extra ssh_config file, relative to the project."""
+    known_hosts: str = ""
+    """Extra known_hosts file, relative to the project."""
+    manager: Literal["", "systemd", "supervisor"] = ""
+    """Overrides the service's process manager."""
+    port: int = 0
+    """Overrides the service's port; 0: not."""
+    python: str = ""
+    """Overrides the build's Python version."""
+
+
+class Project(_Table, frozen=True):
+    """``[tool.handrail]``: one project."""
+
+    app: str
+    """Name on hosts and in units: lower-case letters, digits, ``-`` and ``_``; starts with a letter."""
+    service: Service | None = None
+    build: Build = Build()
+    environments: dict[str, Environment] = {}
+    hooks: Hooks = Hooks()
+    smoke: list[Smoke] = []
+    checks: Checks = Checks()
+    setup: Setup = Setup()
