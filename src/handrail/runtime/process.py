@@ -1,0 +1,65 @@
+"""One process of an app on a host, as every process manager needs to know it."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from handrail.errors import ConfigError
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}\Z")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*\$?\Z")
+# Spaces and % are the builders' business. These have a meaning in unit files, in supervisor's INI or in both,
+# and differ in how (or whether) they can be escaped.
+_UNSAFE_IN_PATH = re.compile(r"""[\x00-\x1f\x7f"'\\;$`]""")
+
+
+@dataclass(frozen=True)
+class Process:
+    """Checked on creation: a builder may write each field into a file after its own escaping.
+
+    Raises:
+        ConfigError: naming the field, what it holds and what it may hold.
+    """
+
+    app: str
+    process: str
+    app_dir: str
+    user: str
+    is_root: bool
+    stop_timeout: float
+
+    def __post_init__(self) -> None:
+        for what, name in (("app name", self.app), ("process name", self.process)):
+            if not _NAME.match(name):
+                raise ConfigError(f"{what} {name!r}: expected lower-case letters, digits, '-' and '_', a letter first")
+        if not _USER.match(self.user):
+            raise ConfigError(f"user {self.user!r}: expected a login name")
+        check_path("app folder", self.app_dir)
+        if not (math.isfinite(self.stop_timeout) and self.stop_timeout >= 0):
+            raise ConfigError(f"stop_timeout {self.stop_timeout!r}: expected seconds, 0 or more")
+
+    @property
+    def name(self) -> str:
+        """The service's name in the process manager."""
+        return f"{self.app}-{self.process}"
+
+    @property
+    def launcher(self) -> str:
+        """What the manager starts; a path through ``current``, so it is resolved at each start."""
+        return f"{self.app_dir}/current/.handrail/run-{self.process}"
+
+    @property
+    def log_file(self) -> str:
+        """Where the output goes under a manager that keeps no journal of its own."""
+        return f"{self.app_dir}/shared/log/{self.process}.log"
+
+
+def check_path(what: str, path: str) -> None:
+    """Raise ConfigError unless ``path`` is absolute and free of what no unit file can hold safely."""
+    found = _UNSAFE_IN_PATH.search(path)
+    if found:
+        raise ConfigError(f"{what} {path!r}: {found.group()!r} cannot stand in a service's path")
+    if not path.startswith("/") or path != path.rstrip(" "):
+        raise ConfigError(f"{what} {path!r}: expected an absolute path")
