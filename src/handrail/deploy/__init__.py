@@ -1,0 +1,1 @@
+"""A deploy: plan, connect, upload, roll out, verify, record, return."""

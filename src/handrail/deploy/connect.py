@@ -1,0 +1,199 @@
+"""The one place that opens SSH connections.
+
+Fabric accepts any host key by default; here an unknown or changed key stops the task before anything is sent,
+and the message holds the fingerprint and the command that trusts it. Gateways (ProxyJump) go through the
+same class, so a jump host is checked as strictly as the host behind it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.errors import PreflightError
+
+if TYPE_CHECKING:
+    import fabric
+
+    from handrail.config.target import Target
+
+CONNECT_TIMEOUT = 10
+KEEPALIVE = 15
+# sshd's MaxStartups drops connections at random when many come at once: such a refusal is worth another try.
+ATTEMPTS = 4
+
+
+def connect(host: str, target: Target, root: Path) -> fabric.Connection:
+    """Open a strict connection to ``[user@]host[:port]``.
+
+    Raises:
+        PreflightError: unknown or changed host key, refused credentials, or an address that does not answer.
+    """
+    import tenacity
+
+    retry = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=3),
+        retry=tenacity.retry_if_exception_type(_TransientError),
+        reraise=True,
+    )
+    try:
+        opened: fabric.Connection = retry(_open, host, target, root)
+    except _TransientError as error:
+        raise _refuse(host, f"the SSH server closed the connection ({error})", "") from None
+    return opened
+
+
+def address_of(host: str, target: Target, root: Path) -> str:
+    """Return the name or address behind ``[user@]host[:port]``, with ssh_config's aliases resolved."""
+    from handrail.config.target import parse_address
+
+    name = parse_address(host).host
+    address = str(_ssh_config(target, root).lookup(name).get("hostname", name))
+    return f"[{address}]" if ":" in address else address
+
+
+class _TransientError(Exception):
+    """The server hung up before it said who it is."""
+
+
+def _open(host: str, target: Target, root: Path) -> fabric.Connection:
+    import paramiko
+
+    connection = _connection(host, target, root)
+    try:
+        connection.open()
+    except paramiko.BadHostKeyException as error:
+        raise _changed_key(host, error.hostname, error.key, error.expected_key) from None
+    except paramiko.PasswordRequiredException:
+        raise _refuse(host, "the SSH key needs a passphrase", "ssh-add the key to your agent") from None
+    except paramiko.AuthenticationException as error:
+        user = connection.user
+        raise _refuse(host, f"user {user} was not let in ({error})", f"try: ssh {_ssh_words(host, target)}") from None
+    except paramiko.ssh_exception.NoValidConnectionsError as error:
+        reason = next(iter(error.errors.values()))
+        raise _refuse(host, f"{connection.host}:{connection.port} does not answer ({reason})", "") from None
+    except (EOFError, ConnectionResetError) as error:
+        raise _TransientError(error or "end of file") from None
+    except paramiko.SSHException as error:
+        text = str(error)
+        if "banner" in text or "Connection reset" in text or "Connection lost" in text:
+            raise _TransientError(text) from None
+        raise _refuse(host, text, "") from None
+    except TimeoutError:
+        address = f"{connection.host}:{connection.port}"
+        raise _refuse(host, f"{address} did not answer within {CONNECT_TIMEOUT} s", "") from None
+    except (OSError, ValueError) as error:
+        # An unreadable or malformed key file, an unknown name, no route.
+        raise _refuse(host, str(error), "") from None
+    transport = connection.transport
+    transport.set_keepalive(KEEPALIVE)
+    if isinstance(transport.sock, socket.socket):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _refuse(host: str, message: str, next_step: str) -> PreflightError:
+    return PreflightError(f"{host}: cannot connect: {message}", host=host, step="connect", next_step=next_step)
+
+
+def _ssh_words(host: str, target: Target) -> str:
+    config = f"-F {shlex.quote(target.ssh_config)} " if target.ssh_config else ""
+    return config + shlex.quote(host)
+
+
+def _fingerprint(key: Any) -> str:
+    digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
+    return f"{key.get_name()} SHA256:{digest}"
+
+
+def _changed_key(host: str, hostname: str, key: Any, expected: Any) -> PreflightError:
+    return _refuse(
+        host,
+        f"the host key has CHANGED: it is {_fingerprint(key)}, known_hosts says {_fingerprint(expected)}",
+        f"if the host was re-installed: ssh-keygen -R {shlex.quote(hostname)}, then trust the new key",
+    )
+
+
+def _ssh_config(target: Target, root: Path) -> Any:
+    """Return the user's, the system's and the environment's own ssh_config as one; first match wins, as in ssh."""
+    import paramiko
+
+    texts = []
+    paths = [root / target.ssh_config] if target.ssh_config else []
+    paths += [Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")]
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            if target.ssh_config and path == root / target.ssh_config:
+                raise PreflightError(
+                    f"{target.ssh_config}: no such ssh_config file",
+                    next_step="is the sandbox up? try: inv sandbox.up",
+                ) from None
+            continue
+        except OSError as error:
+            raise PreflightError(f"{path}: {error.strerror}") from None
+        texts.append(text)
+    try:
+        # "Match all" ends a file's last Host block, so that the next file's top lines are not part of it.
+        return paramiko.SSHConfig.from_text("\nHost *\n".join(texts))
+    except Exception as error:
+        raise PreflightError(f"ssh_config cannot be read: {error}") from None
+
+
+def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
+    import fabric
+    import paramiko
+
+    class RefuseUnknownKey(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
+        """An unknown key is refused with what is needed to trust it."""
+
+        def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
+            place = target.known_hosts or "~/.ssh/known_hosts"
+            name, _, port = hostname.strip("[").partition("]:")
+            scan = f"ssh-keyscan{' -p ' + port if port else ''} {shlex.quote(name)} >> {place}"
+            raise _refuse(
+                host,
+                f"the host key is unknown: {_fingerprint(key)}",
+                f"compare the fingerprint with the host's own, then trust it: {scan}",
+            )
+
+    class StrictConnection(fabric.Connection):  # type: ignore[misc]
+        """A Fabric connection, and so are its gateways, that knows its host keys or does not connect."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.client.set_missing_host_key_policy(RefuseUnknownKey())
+            named = self.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts")
+            # One quoted path may hold spaces; several paths are separated by them.
+            paths = [named] if Path(named).expanduser().is_file() else named.split()
+            files = [Path(path).expanduser() for path in [*paths, "/etc/ssh/ssh_known_hosts"]]
+            if target.known_hosts:
+                files.insert(0, root / target.known_hosts)
+            for path in files:
+                if path.is_file():
+                    self.client.load_host_keys(str(path))
+
+        def get_gateway(self) -> Any:
+            jump = self.ssh_config.get("proxyjump") or "none"
+            if jump.lower() == "none":
+                return self.ssh_config.get("proxycommand")
+            gateway = None
+            for hop in jump.split(","):
+                gateway = StrictConnection(hop, config=self.config.clone(), gateway=gateway or False)
+            return gateway
+
+    config = fabric.Config(ssh_config=_ssh_config(target, root))
+    connection = StrictConnection(host, config=config, connect_timeout=CONNECT_TIMEOUT)
+    kwargs = connection.connect_kwargs
+    kwargs.setdefault("banner_timeout", CONNECT_TIMEOUT)
+    kwargs.setdefault("auth_timeout", CONNECT_TIMEOUT)
+    if connection.ssh_config.get("identitiesonly", "").lower() == "yes":
+        kwargs.setdefault("allow_agent", False)
+        kwargs.setdefault("look_for_keys", False)
+    return connection

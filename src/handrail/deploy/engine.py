@@ -1,0 +1,685 @@
+"""A deploy and a rollback, as lists of named steps over all hosts.
+
+Two phases: every host is prepared before any is activated; and if a host fails after that, all return. What
+a failure means follows from one question, asked in `_Run.fail`: had activation begun? If not, the hosts forget
+the new release (exit code 4). If so, they return to the release that they had (5), and where one cannot, a
+person is needed (6). The hosts know all this too: see `handrail.agent.agent`, which returns by itself when this
+process dies.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.deploy.fleet import Fleet
+from handrail.deploy.interrupts import interruptible, uninterruptible
+from handrail.deploy.release import (
+    environment_text,
+    launchers_for,
+    release_id,
+    release_number,
+    service_for,
+    variable_digests,
+)
+from handrail.deploy.session import HostError, Session
+from handrail.errors import (
+    DeployFailedError,
+    DeployReturnedError,
+    HandrailError,
+    InterruptedByUserError,
+    NeedsPersonError,
+    PreflightError,
+    TaskFailedError,
+)
+
+if TYPE_CHECKING:
+    from handrail.build.bundle import Bundle, Member
+    from handrail.config.target import Target
+    from handrail.config.values import Value
+    from handrail.ui import Printer
+
+DEPLOY_PHASES = [
+    "connect",
+    "preflight",
+    "lock",
+    "upload",
+    "prepare",
+    "migrate",
+    "activate",
+    "verify",
+    "commit",
+]
+ROLLBACK_PHASES = ["lock", "activate", "verify", "commit"]
+MIB = 1 << 20
+# Unpacked wheels and bytecode take about this much of their packed size.
+UNPACKED = 4
+UPLOAD_ATTEMPTS = 3
+
+HookRunner = Callable[[str, Mapping[str, str]], None]
+
+
+@dataclass
+class Job:
+    """What `deploy` and `roll_back` work on.
+
+    Args:
+        hosts: the chosen hosts, a subset of the target's.
+        run_hooks: called with a moment (``before_upload`` …) and the facts; raises to stop the deploy.
+        wait: seconds to wait for somebody else's lock.
+    """
+
+    target: Target
+    root: Path
+    printer: Printer
+    hosts: list[str]
+    run_hooks: HookRunner = lambda _moment, _facts: None
+    wait: float = 0.0
+    resume: bool = False
+
+
+@dataclass
+class _Run:
+    """The state of one run; its methods are the steps."""
+
+    job: Job
+    fleet: Fleet
+    kind: str
+    deploy: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    release: str = ""
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    services: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    previous: dict[str, str] = field(default_factory=dict)
+    locked: bool = False
+    begun: bool = False
+    activating: bool = False
+    committed: list[str] = field(default_factory=list)
+    health: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    bundle: Bundle | None = None
+    migrate_skipped: bool = False
+    display: ExitStack = field(default_factory=ExitStack)
+
+    # -- steps
+
+    def show_board(self, phases: Sequence[str]) -> None:
+        """Show progress from here on; what asks the user something must come before."""
+        board = self.display.enter_context(self.job.printer.board(self.fleet.hosts, phases))
+        self.display.enter_context(self.fleet.showing(board))
+
+    def step(self, phase: str, work: Callable[[Session], Any], hosts: Sequence[str] | None = None) -> dict[str, Any]:
+        """Run one phase on the hosts; the first failure is the phase's."""
+        results, failures = self.fleet.each(phase, work, hosts)
+        if failures:
+            raise _first(failures)
+        return results
+
+    def connect(self) -> None:
+        facts, failures = self.fleet.connect()
+        if failures:
+            raise _preflight(failures, "connect")
+        self.facts = facts
+        target = self.job.target
+        for host in self.fleet.hosts:
+            try:
+                self.services[host] = service_for(target, facts[host])
+            except HandrailError as error:
+                error.host = host
+                raise
+            self.previous[host] = facts[host]["current"]
+
+    def lock(self, what: str) -> None:
+        started = time.monotonic()
+        holder = {"who": who(), "since": time.time(), "what": what, "deploy": self.deploy}
+        try:
+            answers = self.fleet.lock(holder, self.job.wait)
+        except HostError as error:
+            if error.kind == "return-failed":
+                raise NeedsPersonError(
+                    f"{error.host}: {error.message}",
+                    host=error.host,
+                    step="lock",
+                    next_step=f"look at: inv logs --env {self.job.target.environment}",
+                ) from None
+            raise _preflight({error.host: error}, "lock") from None
+        self.locked = True
+        for host, answer in answers.items():
+            if answer["recovered"]:
+                self.job.printer.warn(f"{host}: {answer['recovered']}")
+            self.facts[host]["transaction"] = answer["transaction"]
+            self.facts[host]["number"] = answer["number"]
+            took = time.monotonic() - started
+            self.fleet.seconds[host]["lock"] = round(took, 3)
+            if self.fleet.board:
+                self.fleet.board.finish(host, "lock", took)
+
+    def begin(self, bundle: Bundle | None) -> None:
+        """Open the transaction everywhere; from here on hosts remember this deploy."""
+        digests = [member.sha256 for member in bundle.objects()] if bundle else []
+        state = {
+            "deploy": self.deploy,
+            "release": self.release,
+            "kind": self.kind,
+            "who": who(),
+            "since": self.started,
+            "commit": bundle.commit if bundle else "",
+            "version": bundle.version if bundle else "",
+            "bundle": bundle.digest if bundle else "",
+        }
+        self.begun = True
+        keep = self.job.target.keep
+        answers = self.step("", lambda s: s.call("begin", state=state, keep=keep, digests=digests))
+        for host, answer in answers.items():
+            self.previous[host] = answer["state"]["from"] or ""
+            self.migrate_skipped = self.migrate_skipped or bool(answer["state"].get("migrated"))
+
+    def activate(self) -> None:
+        lease = self.job.target.lease
+        self.activating = True
+        self.step("activate", lambda s: s.call("activate", service=self.services[s.host], lease=lease))
+
+    def verify(self) -> None:
+        reports = self.step("verify", lambda s: s.call("verify"))
+        self.health = {host: report.get("health") for host, report in reports.items()}
+
+    def commit(self) -> None:
+        def work(session: Session) -> dict[str, Any]:
+            seconds = self.fleet.seconds[session.host]
+            return self.insist(session, "commit", deploy=self.deploy, seconds=seconds)
+
+        # An interrupt between two hosts' commits would leave a mixed fleet.
+        with uninterruptible():
+            results, failures = self.fleet.each("commit", work)
+        self.committed = list(results)
+        if failures:
+            raise _first(failures)
+
+    def insist(self, session: Session, op: str, **params: Any) -> dict[str, Any]:
+        """Call, and where the connection is lost connect again: a decision must arrive before the lease ends."""
+        deadline = time.monotonic() + self.job.target.lease
+        while True:
+            try:
+                if not session.is_open:
+                    session.reopen()
+                return session.call(op, **params)
+            except HandrailError as error:
+                lost = isinstance(error, PreflightError) or getattr(error, "kind", "") == "lost"
+                if not lost or time.monotonic() > deadline:
+                    raise
+                session.close()
+                threading.Event().wait(0.5)
+
+    # -- failure
+
+    def fail(self, error: BaseException) -> HandrailError:
+        """Bring every host back; return the error that says what the fleet's state is now."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        cause = error if isinstance(error, HandrailError) else None
+        why = "interrupted" if interrupted else (cause.message if cause else f"{type(error).__name__}: {error}")
+        if not self.begun:
+            if interrupted:
+                return InterruptedByUserError("interrupted; nothing was changed", step="connect")
+            if cause is None:
+                raise error
+            if isinstance(cause, HostError | TaskFailedError):
+                return _preflight({cause.host or "this machine": cause}, cause.step)
+            return cause
+        where = f"{cause.host}: " if cause and cause.host and not why.startswith(cause.host) else ""
+        with uninterruptible():
+            what = "returning to the release that served before" if self.activating else "cleaning up"
+            self.job.printer.info(f"interrupted; {what}" if interrupted else what)
+            states, broken = self.bring_back(f"{where}{why}")
+        facts: dict[str, Any] = {
+            "host": cause.host if cause else "",
+            "step": cause.step if cause else "",
+            "command": cause.command if cause else "",
+            "returncode": cause.returncode if cause else None,
+            "lines": cause.lines if cause else (),
+            "host_states": states,
+        }
+        env = self.job.target.environment
+        if broken:
+            facts["host"] = broken[0]
+            return NeedsPersonError(
+                f"{broken[0]}: could not return to the release that served before, after: {why}",
+                next_step=f"inv status --env {env}, then on the host: inv logs --env {env}",
+                **facts,
+            )
+        if interrupted:
+            facts["step"] = ""
+            return InterruptedByUserError("interrupted; every host serves what it served before", **facts)
+        kind = DeployReturnedError if self.activating else DeployFailedError
+        return kind(
+            f"{where}{why}",
+            next_step="fix the cause, then run it again; nothing is left to clean up",
+            **facts,
+        )
+
+    def bring_back(self, reason: str) -> tuple[dict[str, str], list[str]]:
+        """Return each host; give one sentence on each host's state, and the hosts that need a person."""
+
+        def work(session: Session) -> dict[str, Any]:
+            session.revive()
+            if session.host in self.committed:
+                # It had been told to stay before another host failed: only a rollback of its own brings it back.
+                return self.undo_committed(session)
+            request: dict[str, Any] = {"deploy": self.deploy, "reason": reason, "result": "failed"}
+            if self.activating:
+                return self.insist(session, "return", **request)
+            try:
+                return session.call("return", **request)
+            except HostError as error:
+                if error.kind != "lost":
+                    raise
+                # Its agent ends with the connection, and its lock; nothing was switched, the next deploy sweeps.
+                return {"serves": self.previous.get(session.host, ""), "ok": True, "why": ""}
+
+        results, failures = self.fleet.each("", work)
+        states, broken = {}, []
+        for host in self.fleet.hosts:
+            outcome = results.get(host)
+            if outcome is None:
+                if self.activating:
+                    broken.append(host)
+                    states[host] = f"unknown ({failures[host].message}); it returns by itself when its lease runs out"
+                else:
+                    states[host] = f"serves {self.previous.get(host) or 'nothing'}, as before"
+            elif outcome["ok"]:
+                word = "returned to" if self.activating else "still serves"
+                states[host] = f"{word} {outcome['serves'] or 'nothing (no release before)'}"
+            else:
+                broken.append(host)
+                states[host] = f"current is {outcome['serves'] or 'nothing'}, not healthy: {outcome['why']}"
+        return states, broken
+
+    def undo_committed(self, session: Session) -> dict[str, Any]:
+        """Roll one committed host back, as a transaction of its own."""
+        if not session.is_open:
+            session.reopen()
+        previous = self.previous[session.host]
+        holder = {"who": who(), "since": time.time(), "what": "fleet rollback", "deploy": self.deploy}
+        session.call("lock", holder=holder, wait=10)
+        undo = f"{self.deploy}-undo"
+        state = {"deploy": undo, "release": previous, "kind": "rollback", "who": who(), "since": time.time()}
+        if not previous:
+            return {
+                "serves": self.release,
+                "ok": False,
+                "why": "it had no release before and has committed this one",
+            }
+        session.call("begin", state=state, keep=self.job.target.keep, digests=[])
+        session.call("activate", service=self.services[session.host], lease=self.job.target.lease)
+        session.call("verify")
+        session.call("commit", deploy=undo)
+        return {"serves": previous, "ok": True, "why": ""}
+
+    # -- result
+
+    def hook_facts(self, step: str) -> dict[str, str]:
+        target = self.job.target
+        return {
+            "HANDRAIL_ENV": target.environment,
+            "HANDRAIL_APP": target.app,
+            "HANDRAIL_RELEASE": self.release,
+            "HANDRAIL_COMMIT": self.bundle.commit if self.bundle else "",
+            "HANDRAIL_BUNDLE": self.bundle.digest if self.bundle else "",
+            "HANDRAIL_HOSTS": " ".join(self.fleet.hosts),
+            "HANDRAIL_STEP": step,
+            "HANDRAIL_PREVIOUS": next((p for p in self.previous.values() if p), ""),
+        }
+
+    def hook(self, moment: str) -> None:
+        self.job.run_hooks(moment, self.hook_facts(moment))
+
+    def undo(self) -> str:
+        """Return the command that takes this run back."""
+        command = f"inv rollback --env {self.job.target.environment}"
+        previous = next((p for p in self.previous.values() if p), "")
+        return f"{command} --to {previous}" if self.kind == "rollback" else command
+
+    def document(self, result: str, error: HandrailError | None = None) -> dict[str, Any]:
+        """Return the run as the one JSON document that ``--json`` prints."""
+        target = self.job.target
+        hosts = []
+        for host in self.fleet.hosts:
+            session = self.fleet.sessions[host]
+            hosts.append(
+                {
+                    "host": host,
+                    "from": self.previous.get(host) or None,
+                    "to": self.release if result == "good" else (self.previous.get(host) or None),
+                    "seconds": self.fleet.seconds[host],
+                    "health": self.health.get(host),
+                    "bytes_sent": session.bytes_sent,
+                    "channels": session.channels,
+                    "state": (error.host_states.get(host, "") if error else ""),
+                }
+            )
+        return {
+            "command": self.kind,
+            "environment": target.environment,
+            "app": target.app,
+            "result": result,
+            "release": self.release,
+            "previous": next((p for p in self.previous.values() if p), None),
+            "commit": self.bundle.commit if self.bundle else "",
+            "bundle": self.bundle.digest if self.bundle else "",
+            "url": target.url,
+            "seconds": round(time.time() - self.started, 3),
+            "hosts": hosts,
+            "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,
+            "exit_code": error.exit_code if error else 0,
+            "undo": self.undo() if result == "good" else "",
+        }
+
+
+def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str, Any]:
+    """Bring ``bundle`` to every host of ``job`` and return the run's document.
+
+    Raises:
+        HandrailError: with the exit code of DESIGN's table; its ``document`` attribute holds the run's document.
+    """
+    with _run(job, "deploy") as run:
+        run.show_board(DEPLOY_PHASES)
+        run.bundle = bundle
+        run.connect()
+        preflight(run, bundle)
+        run.lock(f"deploy to {job.target.environment}")
+        _choose_release(run, bundle)
+        run.hook("before_upload")
+        run.begin(bundle)
+        upload(run, bundle)
+        run.hook("after_upload")
+        prepare(run, bundle, variables)
+        migrate(run)
+        run.hook("before_activate")
+        run.activate()
+        run.verify()
+        run.hook("after_activate")
+        run.hook("before_commit")
+        run.commit()
+        return run.document("good")
+
+
+def roll_back(job: Job, to: str, confirm: Callable[[str, list[str]], None]) -> dict[str, Any]:
+    """Make the fleet serve an earlier good release; needs neither git, bundle nor package index.
+
+    Args:
+        to: a release id; empty: the release that served before this one on all hosts.
+        confirm: called with the goal and the releases whose migrations it leaves behind; raises to stop.
+    """
+    with _run(job, "rollback") as run:
+        run.connect()
+        run.release = rollback_goal(run.facts, to)
+        confirm(run.release, migrations_after(run.facts, run.release))
+        run.show_board(ROLLBACK_PHASES)
+        run.lock(f"rollback of {job.target.environment} to {run.release}")
+        run.begin(None)
+        run.hook("before_activate")
+        run.activate()
+        run.verify()
+        run.hook("after_activate")
+        run.hook("before_commit")
+        run.commit()
+        return run.document("good")
+
+
+def abort(job: Job) -> dict[str, str]:
+    """End a deploy whose client died: return activated hosts, sweep prepared ones. One sentence a host."""
+    states: dict[str, str] = {}
+    with Fleet(job.target, job.root, job.hosts) as fleet:
+        facts, failures = fleet.connect()
+        if failures:
+            raise _preflight(failures, "connect")
+        for host, fact in facts.items():
+            state = fact["transaction"]
+            session = fleet.sessions[host]
+            if not state or state["step"] == "returned":
+                states[host] = f"nothing to abort; serves {fact['current'] or 'nothing'}"
+                continue
+            if state["step"] not in ("activating", "activated") or not fact["lock"]["held"]:
+                # Taking the lock finishes what was activated; the rest is swept below.
+                fleet_lock(session, job)
+            outcome = session.call("return", deploy=state["deploy"], reason="aborted", result="aborted")
+            states[host] = f"aborted {state['release']}; serves {outcome['serves'] or 'nothing'}"
+            if not outcome["ok"]:
+                raise NeedsPersonError(f"{host}: {outcome['why']}", host=host, step="abort", host_states=states)
+    return states
+
+
+def fleet_lock(session: Session, job: Job) -> None:
+    """Take one host's lock for an abort; a living deploy is not aborted behind its back."""
+    from handrail.deploy.fleet import locked_error
+
+    try:
+        holder = {"who": who(), "since": time.time(), "what": "abort"}
+        session.call("lock", holder=holder, wait=job.wait)
+    except HostError as error:
+        if error.kind == "locked":
+            raise locked_error(error) from None
+        raise
+
+
+def preflight(run: _Run, bundle: Bundle) -> None:
+    """Find every reason why this deploy would fail, on all hosts, before anything is changed."""
+    from handrail.build import check_wheels
+
+    target = run.job.target
+    size = sum(member.size for member in bundle.objects())
+    wheels = sum(member.size for member in bundle.members if member.kind == "wheel")
+    request: dict[str, Any] = {
+        "need_bytes": size + wheels * UNPACKED,
+        "need_inodes": len(bundle.members) * 2 + (wheels // 4096),
+        "reserve_bytes": target.reserve * MIB,
+        "python": bundle.python,
+    }
+
+    def work(session: Session) -> None:
+        facts = run.facts[session.host]
+        problems = list(check_wheels(bundle, facts)) if bundle.python else []
+        problems += session.call("preflight", service=run.services[session.host], **request)["problems"]
+        if problems:
+            raise PreflightError(f"{session.host}: {problems[0]}", host=session.host, lines=problems[1:])
+
+    _, failures = run.fleet.each("preflight", work)
+    if failures:
+        raise _preflight(failures, "preflight")
+
+
+def upload(run: _Run, bundle: Bundle) -> None:
+    """Send what each host lacks. A cut connection is opened again and goes on where its objects ended."""
+    manifest = bundle.manifest()
+    objects = bundle.objects()
+    target = run.job.target
+
+    def once(session: Session) -> None:
+        missing = [objects[index] for index in session.offer(manifest)]
+        for compressed in (True, False):
+            part = [m for m in missing if (m.kind == "file") is compressed]
+            if part:
+                session.put([(m.sha256, m.size, _source(m)) for m in part], compressed=compressed)
+
+    def work(session: Session) -> None:
+        for attempt in range(1, UPLOAD_ATTEMPTS + 1):
+            try:
+                if not session.is_open:
+                    session.reopen()
+                    holder = {"who": who(), "since": time.time(), "what": "deploy", "deploy": run.deploy}
+                    session.call("lock", holder=holder, wait=target.lease)
+                    state = {"deploy": run.deploy, "release": run.release}
+                    session.call("begin", state=state, keep=target.keep, digests=[])
+                once(session)
+                return
+            except HostError as error:
+                if error.kind != "lost" or attempt == UPLOAD_ATTEMPTS:
+                    raise
+                session.close()
+                if run.fleet.board:
+                    run.fleet.board.note(session.host, "the connection was cut; sending the rest")
+
+    run.step("upload", work)
+
+
+def prepare(run: _Run, bundle: Bundle, variables: Mapping[str, Value]) -> None:
+    """Make the release complete on every host before any host is switched."""
+    target = run.job.target
+    request: dict[str, Any] = {
+        "release": run.release,
+        "env": environment_text(variables),
+        "variables": variable_digests(variables),
+        "launchers": launchers_for(target, run.release),
+        "shared": list(target.service.shared) if target.service else [],
+    }
+    run.step("prepare", lambda session: session.call("prepare", **request))
+
+
+def migrate(run: _Run) -> None:
+    """Run the migration once, on the first host."""
+    service = run.job.target.service
+    if service is None or not service.migrate or run.migrate_skipped:
+        return
+    printer = run.job.printer
+
+    def work(session: Session) -> None:
+        session.call("migrate", on_event=lambda e: printer.output(e.get("line", ""), host=session.host))
+
+    run.step("migrate", work, run.fleet.hosts[:1])
+
+
+def rollback_goal(facts: Mapping[str, Mapping[str, Any]], to: str) -> str:
+    """Choose the release that a rollback goes to: good on all hosts, by the hosts' history.
+
+    Without ``to`` it follows the chain of what served before what, so that a second rollback goes one further
+    back and never forward to a release that was rolled back from.
+    """
+    goods: list[set[str]] = [set(fact["good"]) for fact in facts.values()]
+    everywhere = set.intersection(*goods) if goods else set()
+    currents = {fact["current"] for fact in facts.values()}
+    if to:
+        matches = [release for release in everywhere if release == to or release.split("-")[0] == to]
+        if not matches:
+            known = ", ".join(sorted(everywhere, key=release_number)) or "none"
+            raise PreflightError(f"release {to!r} is not good on all hosts; those that are: {known}")
+        if currents == {matches[0]}:
+            raise PreflightError(f"release {matches[0]} is the one that is running")
+        return matches[0]
+    came_from: dict[str, str] = {}
+    for fact in facts.values():
+        for entry in fact["history"]:
+            if entry.get("result") == "good" and entry.get("kind") == "deploy" and entry.get("from"):
+                came_from[entry["release"]] = entry["from"]
+    release = max(currents, key=release_number, default="")
+    seen = {release}
+    while release := came_from.get(release, ""):
+        if release in seen:
+            break
+        seen.add(release)
+        if release in everywhere:
+            return release
+    raise PreflightError(
+        "there is no earlier release that was good on all hosts",
+        next_step="inv releases shows what there is; --to ID names one",
+    )
+
+
+def migrations_after(facts: Mapping[str, Mapping[str, Any]], goal: str) -> list[str]:
+    """Return the releases, oldest first, whose migrations ran after ``goal`` was deployed."""
+    found = {
+        str(entry["release"])
+        for fact in facts.values()
+        for entry in fact["history"]
+        if entry.get("migrated") and release_number(str(entry["release"])) > release_number(goal)
+    }
+    return sorted(found, key=release_number)
+
+
+def who() -> str:
+    """Return who deploys, as history and lock name them: ``user@machine``, or the CI run."""
+    if os.environ.get("GITHUB_ACTIONS"):
+        actor, run = os.environ.get("GITHUB_ACTOR", "github"), os.environ.get("GITHUB_RUN_ID", "")
+        return f"{actor} (GitHub run {run})"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _choose_release(run: _Run, bundle: Bundle) -> None:
+    if run.job.resume:
+        left = [f["transaction"] for f in run.facts.values() if f.get("transaction")]
+        names = {(t["deploy"], t["release"], t["bundle"]) for t in left}
+        if len(names) != 1:
+            raise PreflightError(
+                "there is no unfinished deploy to resume" if not names else "the hosts hold different deploys",
+                next_step=f"start a new one: inv deploy --env {run.job.target.environment}",
+            )
+        run.deploy, run.release, digest = names.pop()
+        if digest != bundle.digest:
+            raise PreflightError(
+                f"the unfinished deploy {run.release} was of bundle {digest[:12]}, this one is {bundle.digest[:12]}",
+                next_step=f"check out what was deployed, or: inv deploy --env {run.job.target.environment} --abort",
+            )
+        return
+    number = 1 + max(fact["number"] for fact in run.facts.values())
+    run.release = release_id(number, bundle)
+
+
+@contextmanager
+def _run(job: Job, kind: str) -> Iterator[_Run]:
+    """Open the fleet, turn signals into interrupts, and whatever fails into the fleet's return."""
+    with Fleet(job.target, job.root, job.hosts) as fleet, interruptible():
+        run = _Run(job=job, fleet=fleet, kind=kind)
+        error: HandrailError | None = None
+        with run.display:
+            try:
+                yield run
+            except (Exception, KeyboardInterrupt) as raised:
+                error = run.fail(raised)
+                if not isinstance(raised, HandrailError | KeyboardInterrupt):
+                    error.__cause__ = raised
+        if error is not None:
+            error.document = run.document("interrupted" if error.exit_code == 130 else "failed", error)
+            try:
+                job.run_hooks("on_failure", run.hook_facts("on_failure"))
+            except HandrailError as hook:
+                job.printer.warn(f"on_failure hook: {hook.message}")
+            raise error
+
+
+def _source(member: Member) -> Path:
+    assert member.source is not None
+    return member.source
+
+
+def _first(failures: Mapping[str, HandrailError]) -> HandrailError:
+    """Return one failure that stands for all: a host's own word before a lost connection."""
+    ranked = sorted(failures.values(), key=lambda e: getattr(e, "kind", "") == "lost")
+    return ranked[0]
+
+
+def _preflight(failures: Mapping[str, HandrailError], step: str) -> HandrailError:
+    first = _first(failures)
+    states = {host: error.message.removeprefix(f"{host}: ") for host, error in failures.items()}
+    host = first.host
+    message = first.message if host in first.message else f"{host}: {first.message}"
+    if len(failures) > 1:
+        message += f" (and {len(failures) - 1} more hosts)"
+    return PreflightError(
+        message,
+        host=host,
+        step=step,
+        lines=first.lines,
+        returncode=first.returncode,
+        host_states=states,
+        next_step=first.next_step or "nothing was changed; fix it and run it again",
+    )

@@ -1,0 +1,158 @@
+"""What a deploy would do, host by host. Looking is all it does: no lock, no file, no process is touched."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.deploy.engine import MIB, _preflight
+from handrail.deploy.fleet import Fleet
+from handrail.deploy.release import service_for, variable_digests
+from handrail.deploy.session import Session
+from handrail.errors import HandrailError
+
+if TYPE_CHECKING:
+    from handrail.build.bundle import Bundle
+    from handrail.config.target import Target
+    from handrail.config.values import Value
+    from handrail.ui import Printer
+
+MOST_COMMITS = 20
+
+
+def make_plan(
+    target: Target, root: Path, hosts: Sequence[str], bundle: Bundle, variables: Mapping[str, Value]
+) -> dict[str, Any]:
+    """Ask every host what it has and return the plan as one JSON-able document.
+
+    Raises:
+        PreflightError: a host cannot be reached.
+    """
+    with Fleet(target, root, hosts) as fleet:
+        facts, failures = fleet.connect()
+        if failures:
+            raise _preflight(failures, "connect")
+        rows, failures = fleet.each("", lambda session: _plan_host(session, facts[session.host], target, bundle))
+        if failures:
+            raise _preflight(failures, "plan")
+    plans = []
+    for host in fleet.hosts:
+        row = rows[host]
+        old = row.pop("old_variables")
+        row["variables"] = _compare(old, variables)
+        row["commits"] = _commits(root, row["running_commit"], bundle.commit)
+        plans.append(row)
+    service = target.service
+    return {
+        "command": "plan",
+        "environment": target.environment,
+        "app": target.app,
+        "bundle": bundle.digest,
+        "commit": bundle.commit,
+        "dirty": bundle.dirty,
+        "strategy": target.strategy,
+        "migrate": {"command": service.migrate, "host": hosts[0]} if service and service.migrate else None,
+        "hosts": plans,
+        "undo": f"inv rollback --env {target.environment}",
+    }
+
+
+def _plan_host(session: Session, facts: Mapping[str, Any], target: Target, bundle: Bundle) -> dict[str, Any]:
+    from handrail.build import check_wheels
+
+    objects = bundle.objects()
+    missing = [objects[index] for index in session.offer(bundle.manifest())]
+    current = facts["current"]
+    old = session.call("release_facts", release=current) if current else {}
+    problems = list(check_wheels(bundle, facts)) if bundle.python else []
+    service: dict[str, Any] | None = None
+    try:
+        service = service_for(target, facts)
+    except HandrailError as error:
+        problems.append(error.message)
+    size = sum(member.size for member in objects)
+    request: dict[str, Any] = {
+        "need_bytes": size,
+        "need_inodes": len(bundle.members),
+        "reserve_bytes": target.reserve * MIB,
+    }
+    answer = session.call("preflight", service=service, python=bundle.python, **request)
+    lock = facts["lock"]
+    return {
+        "host": session.host,
+        "running": current or None,
+        "running_commit": (old.get("manifest") or {}).get("commit", ""),
+        "old_variables": old.get("variables") or {},
+        "travels": {
+            "objects": len(missing),
+            "bytes": sum(member.size for member in missing),
+            "wheels": [{"name": m.path, "bytes": m.size} for m in missing if m.kind in ("wheel", "tool")],
+            "files": sum(1 for m in missing if m.kind == "file"),
+        },
+        "problems": problems + answer["problems"],
+        "locked_by": (lock.get("holder") or {}).get("who", "somebody") if lock["held"] else None,
+        "way_back": f"returns to {current} by itself on failure" if current else "first release: nothing to return to",
+    }
+
+
+def _compare(old: Mapping[str, Any], variables: Mapping[str, Value]) -> dict[str, list[str]]:
+    """Name the variables that differ; values never appear, so secrets cannot."""
+    before: Mapping[str, str] = old.get("digests", {})
+    now = variable_digests(variables, old.get("salt", ""))["digests"]
+    return {
+        "added": sorted(set(now) - set(before)),
+        "changed": sorted(name for name in set(now) & set(before) if now[name] != before[name]),
+        "removed": sorted(set(before) - set(now)),
+    }
+
+
+def _commits(root: Path, old: str, new: str) -> list[str] | None:
+    """Return the commits between two releases, newest first; None where git does not know the old one."""
+    if not old or not new:
+        return None
+    argv = ["git", "log", "--oneline", "--no-decorate", f"--max-count={MOST_COMMITS}", f"{old}..{new}"]
+    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else None
+
+
+def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
+    """Print a plan for people."""
+    commit = (plan["commit"] or "no commit")[:7] + (" with uncommitted changes" if plan["dirty"] else "")
+    printer.info(f"Plan: {plan['app']} to {plan['environment']}, {commit}, bundle {plan['bundle'][:12]}")
+    for row in plan["hosts"]:
+        printer.info(f"\n{row['host']}")
+        facts = [("running now", row["running"] or "nothing (first deploy)")]
+        if row["commits"]:
+            facts += [("commits" if i == 0 else "", line) for i, line in enumerate(row["commits"])]
+        elif row["commits"] is not None:
+            facts.append(("commits", "none: the running release is of this commit"))
+        elif row["running"]:
+            facts.append(("commits", "unknown: the running commit is not in this repository"))
+        for word, sign in (("added", "+"), ("changed", "~"), ("removed", "-")):
+            facts += [("variables", f"{sign} {name}") for name in row["variables"][word]]
+        travels = row["travels"]
+        facts.append(("travels", f"{_size(travels['bytes'])} in {travels['objects']} objects"))
+        facts += [("", f"{wheel['name']}  {_size(wheel['bytes'])}") for wheel in travels["wheels"]]
+        migration = plan["migrate"]
+        if migration and migration["host"] == row["host"]:
+            facts.append(("migration", migration["command"]))
+        facts.append(("strategy", plan["strategy"]))
+        facts.append(("way back", row["way_back"]))
+        if row["locked_by"]:
+            facts.append(("locked", f"by {row['locked_by']}"))
+        for word, text in facts:
+            printer.info(f"  {word:<12} {text}")
+        for problem in row["problems"]:
+            printer.warn(f"would refuse: {problem}")
+    printer.info(f"\nNothing was changed. To do it: inv deploy --env {plan['environment']}")
+    printer.info(f"To undo it afterwards: {plan['undo']}")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,93 @@
+"""What one release needs on its hosts: its id, service, launchers and settings, as data for the agent."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from handrail.errors import ConfigError
+
+if TYPE_CHECKING:
+    from handrail.build.bundle import Bundle
+    from handrail.config.target import Target
+    from handrail.config.values import Value
+
+
+def release_id(number: int, bundle: Bundle) -> str:
+    """Return ``<fleet-wide number>-<commit>``: its order is the number's, never a clock's."""
+    name = bundle.commit[:7] if bundle.commit else bundle.digest[:7]
+    return f"{number}-{name}{'.dirty' if bundle.dirty else ''}"
+
+
+def release_number(release: str) -> int:
+    """Return the fleet-wide number in a release id; 0 for what is no release id, such as none at all."""
+    head = release.split("-")[0]
+    return int(head) if head.isdigit() else 0
+
+
+def service_for(target: Target, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the service as the agent on this host runs it, or None for an app without one."""
+    from handrail.runtime import service_spec
+
+    service = target.service
+    if service is None:
+        return None
+    spec = service_spec(
+        target.manager,
+        app=target.app,
+        app_dir=facts["folder"],
+        user=facts["user"],
+        is_root=facts["uid"] == 0,
+        facts=facts,
+        stop_timeout=service.stop_timeout,
+    )
+    spec.update(
+        port=target.port,
+        health=service.health,
+        health_status=service.health_status,
+        health_timeout=service.health_timeout,
+        health_interval=service.health_interval,
+        stop_timeout=service.stop_timeout,
+    )
+    return spec
+
+
+def launchers_for(target: Target, release: str) -> dict[str, str]:
+    """Return the launcher scripts by process name."""
+    from handrail.runtime import render_launcher
+
+    service = target.service
+    if service is None:
+        return {}
+    commands = {"web": service.command, "migrate": service.migrate}
+    return {
+        process: render_launcher(command, app=target.app, process=process, port=target.port, release=release)
+        for process, command in commands.items()
+        if command
+    }
+
+
+def environment_text(variables: Mapping[str, Value]) -> str:
+    """Return the release's env file. It holds the raw secrets: it travels on standard input and lands with 0600."""
+    from handrail.runtime import render_env
+
+    return render_env({name: value.text for name, value in variables.items()})
+
+
+def variable_digests(variables: Mapping[str, Value], salt: str = "") -> dict[str, Any]:
+    """Return names with keyed digests of their values, so that a plan can tell what changed without a value."""
+    salt = salt or secrets.token_hex(16)
+    digests = {
+        name: hmac.new(salt.encode(), value.text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+        for name, value in variables.items()
+    }
+    return {"salt": salt, "digests": digests}
+
+
+def check_bundle_fits(bundle: Bundle, target: Target) -> None:
+    """Refuse a bundle of another app before anything is sent."""
+    if bundle.app != target.app:
+        raise ConfigError(f"the bundle holds app {bundle.app!r}, this project is {target.app!r}")

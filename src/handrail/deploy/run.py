@@ -1,0 +1,274 @@
+"""From what was typed to a finished deploy: gates, bundle, hooks, the engine, and what follows success.
+
+The engine (`handrail.deploy.engine`) knows hosts; this module knows the project around it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.deploy import engine
+from handrail.errors import HandrailError, PreflightError, TaskFailedError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from handrail.build.bundle import Bundle
+    from handrail.commands import Runner
+    from handrail.config.schema import Project
+    from handrail.config.target import Target
+    from handrail.config.values import Values
+    from handrail.ui import Printer
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user typed behind ``inv deploy`` and ``inv rollback``."""
+
+    environment: str
+    hosts: str = ""
+    plan: bool = False
+    yes: bool = False
+    resume: bool = False
+    abort: bool = False
+    unsafe_untested: bool = False
+    bundle: str = ""
+    wait: float = 0.0
+    to: str = ""
+
+
+@dataclass
+class Workshop:
+    """What a deploy works with; made once by `open_workshop`."""
+
+    root: Path
+    project: Project
+    values: Values
+    target: Target
+    hosts: list[str]
+    printer: Printer
+    runner: Runner
+    options: Options
+
+
+def open_workshop(root: Path, options: Options, printer: Printer, task: str = "deploy") -> Workshop:
+    """Read and check what is declared, before anything is done.
+
+    Args:
+        task: whose variables the contract must find; a task needs only its own.
+
+    Raises:
+        ConfigError: with file and line.
+    """
+    from handrail.commands import Runner
+    from handrail.config.contract import load_contract
+    from handrail.config.load import environment, load_project
+    from handrail.config.target import resolve
+    from handrail.config.values import load_values
+
+    project = load_project(root)
+    environment(project, options.environment)
+    values = load_values(root, options.environment, process=os.environ)
+    printer.hide(values.secrets())
+    load_contract(root).require(values, task)
+    target = resolve(project, options.environment, values)
+    for warning in target.warnings:
+        printer.warn(warning)
+    return Workshop(
+        root=root,
+        project=project,
+        values=values,
+        target=target,
+        hosts=choose_hosts(target.hosts, options.hosts),
+        printer=printer,
+        runner=Runner(),
+        options=options,
+    )
+
+
+def choose_hosts(hosts: list[str], chosen: str) -> list[str]:
+    """Return the hosts named in a comma-separated list, by their full entry or by their bare name."""
+    if not chosen:
+        return hosts
+    names = {host: {host, host.rpartition("@")[2], host.rpartition("@")[2].partition(":")[0]} for host in hosts}
+    result = []
+    for word in (part.strip() for part in chosen.split(",")):
+        found = [host for host in hosts if word in names[host]]
+        if not found:
+            raise UsageError(f"--hosts: no host {word!r} in this environment{did_you_mean(word, hosts)}")
+        result += [host for host in found if host not in result]
+    return sorted(result, key=hosts.index)
+
+
+def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]:
+    """Do what ``inv deploy`` says; return the document of what happened."""
+    shop = open_workshop(root, options, printer)
+    job = _job(shop)
+    if options.abort:
+        states = engine.abort(job)
+        for host, sentence in states.items():
+            printer.info(f"{host}: {sentence}")
+        return {"command": "abort", "environment": options.environment, "hosts": states}
+    with _nothing_changed():
+        if not options.plan:
+            _hook(shop, "before_build")
+        bundle = make_bundle(shop)
+    variables = shop.values.for_app()
+    if options.plan:
+        from handrail.deploy.plan import make_plan, show_plan
+
+        plan = make_plan(shop.target, root, shop.hosts, bundle, variables)
+        show_plan(plan, printer)
+        return plan
+    with _nothing_changed():
+        _hook(shop, "after_build", {"HANDRAIL_BUNDLE": bundle.digest, "HANDRAIL_COMMIT": bundle.commit})
+    check_gates(shop, bundle)
+    document = engine.deploy(job, bundle, variables)
+    follow_up(shop, document)
+    return document
+
+
+def run_rollback(root: Path, options: Options, printer: Printer) -> dict[str, Any]:
+    """Do what ``inv rollback`` says; return the document of what happened."""
+    shop = open_workshop(root, options, printer, "rollback")
+    asked = ask_approval(shop, "roll back")
+
+    def confirm(goal: str, migrations: list[str]) -> None:
+        if not migrations:
+            return
+        printer.warn(
+            f"the migrations of {', '.join(migrations)} stay: the code goes back to {goal}, the database does not"
+        )
+        if not asked and not options.yes:
+            _demand_word(shop, f"roll back to {goal} all the same")
+
+    document = engine.roll_back(_job(shop), options.to, confirm)
+    follow_up(shop, document)
+    return document
+
+
+def make_bundle(shop: Workshop) -> Bundle:
+    """Return the bundle that was named with ``--bundle``, or build it from this checkout."""
+    from handrail.build.archive import read_bundle
+    from handrail.build.bundle import build_bundle
+    from handrail.deploy.release import check_bundle_fits
+
+    if shop.options.bundle:
+        work = shop.root / ".handrail" / "bundles"
+        work.mkdir(parents=True, exist_ok=True)
+        bundle = read_bundle(Path(shop.options.bundle), work)
+    else:
+        python = shop.target.python
+        bundle = build_bundle(shop.project, shop.root, python=python, run=shop.runner, printer=shop.printer)
+    check_bundle_fits(bundle, shop.target)
+    return bundle
+
+
+def check_gates(shop: Workshop, bundle: Bundle) -> None:
+    """Ask what the environment demands before a deploy: a green record of checks, a person's approval."""
+    if shop.target.require_check and not shop.options.unsafe_untested:
+        from handrail.checks.record import require_green
+
+        if bundle.dirty:
+            raise PreflightError(
+                f"{shop.target.environment} takes no uncommitted changes",
+                step="check",
+                next_step="commit, run inv check, deploy again; --unsafe-untested skips this",
+            )
+        require_green(shop.root, bundle.commit, bundle.digest)
+    ask_approval(shop, "deploy")
+
+
+def ask_approval(shop: Workshop, verb: str) -> bool:
+    """Have the environment's name typed where it is declared with ``approval = true``; ``--yes`` stands for it.
+
+    Returns:
+        whether a person was asked, and agreed.
+    """
+    if not shop.target.approval or shop.options.yes:
+        return False
+    _demand_word(shop, verb)
+    return True
+
+
+def _demand_word(shop: Workshop, verb: str) -> None:
+    name = shop.target.environment
+    prompt = f"{verb}, {shop.target.app} on {', '.join(shop.hosts)}: type {name!r} to go on: "
+    if not shop.printer.confirm_word(prompt, name):
+        raise PreflightError(
+            f"a person has to agree to this on {name}, and its name was not typed",
+            step="approval",
+            next_step="run it at a terminal and type the name; --yes stands for it",
+        )
+
+
+def follow_up(shop: Workshop, document: Mapping[str, Any]) -> None:
+    """Tag, notify and report a success. The release is committed: what fails here is a warning, never a failure."""
+    from handrail.deploy.notify import notify
+    from handrail.deploy.report import github_summary
+    from handrail.deploy.tag import tag_release
+
+    target, printer = shop.target, shop.printer
+    try:
+        _hook(
+            shop,
+            "after_commit",
+            {"HANDRAIL_RELEASE": document["release"], "HANDRAIL_COMMIT": document["commit"]},
+        )
+    except HandrailError as error:
+        printer.warn(f"after_commit hook: {error.message}")
+    if target.tag and document["commit"] and document["command"] == "deploy":
+        try:
+            tag_release(shop.root, target.environment, document["release"], document["commit"], shop.runner)
+        except HandrailError as error:
+            printer.warn(f"the git tag was not made: {error.message}")
+    if target.notify:
+        title = f"{target.app}: {document['release']} on {target.environment}"
+        body = f"{document['command']} from {document['previous'] or 'nothing'} in {document['seconds']:.1f} s"
+        notify(target.notify, title, body, printer)
+    printer.summary(github_summary(document))
+
+
+@contextmanager
+def _nothing_changed() -> Iterator[None]:
+    """Give a failed build or hook the exit code which says that no host was touched."""
+    try:
+        yield
+    except TaskFailedError as error:
+        raise PreflightError(
+            error.message,
+            next_step=error.next_step or "no host was touched; fix it and run it again",
+            step=error.step or "build",
+            command=error.command,
+            returncode=error.returncode,
+            lines=error.lines,
+        ) from None
+
+
+def _job(shop: Workshop) -> engine.Job:
+    return engine.Job(
+        target=shop.target,
+        root=shop.root,
+        printer=shop.printer,
+        hosts=shop.hosts,
+        run_hooks=lambda moment, facts: _hook(shop, moment, facts),
+        wait=shop.options.wait,
+        resume=shop.options.resume,
+    )
+
+
+def _hook(shop: Workshop, moment: str, facts: Mapping[str, str] | None = None) -> None:
+    from handrail.deploy.hooks import run_hooks
+
+    commands: list[str] = getattr(shop.project.hooks, moment)
+    if commands:
+        known = {
+            "HANDRAIL_ENV": shop.target.environment,
+            "HANDRAIL_APP": shop.target.app,
+            "HANDRAIL_HOSTS": " ".join(shop.hosts),
+            **(facts or {}),
+        }
+        run_hooks(commands, moment, known, shop.root, shop.runner, shop.printer)

@@ -1,0 +1,229 @@
+"""One host's agent, from the client's side: one SSH channel for a whole deploy.
+
+A session is used by one thread at a time for calls; pings and cancellation may come from others, so every
+write is one locked unit.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail import agent
+from handrail.deploy.connect import connect
+from handrail.errors import HandrailError
+
+if TYPE_CHECKING:
+    from handrail.config.target import Target
+
+# The agent beats every 2 s, whatever it does: a silence of this many seconds is a dead link or a frozen host.
+SILENCE = 20.0
+FRAME = 1 << 17
+
+
+class HostError(HandrailError):
+    """A host's failure, before the engine has decided what it means for the fleet.
+
+    ``kind`` is the agent's word for it; ``lost`` means that the connection, not the host, failed.
+    """
+
+    def __init__(self, host: str, kind: str, message: str, **facts: Any) -> None:
+        self.kind = kind
+        self.facts = facts
+        super().__init__(
+            message,
+            host=host,
+            command=facts.get("command", ""),
+            returncode=facts.get("returncode"),
+            lines=facts.get("lines", ()),
+        )
+
+
+class Session:
+    """Speaks with one host's agent.
+
+    Args:
+        host: as the user wrote it.
+        lease: seconds after which the agent gives up on a silent client.
+    """
+
+    def __init__(self, host: str, target: Target, root: Path) -> None:
+        self.host = host
+        self.facts: dict[str, Any] = {}
+        self.bytes_sent = 0
+        self.channels = 0
+        self._target = target
+        self._root = root
+        self._write_lock = threading.Lock()
+        self._next_id = 0
+        self._cancelled = threading.Event()
+        self._connection: Any = None
+        self._channel: Any = None
+        self._lines: Any = None
+
+    def open(self) -> dict[str, Any]:
+        """Connect, start the agent and return what it says of its host (the ``hello`` facts)."""
+        self._connection = connect(self.host, self._target, self._root)
+        self._channel = self._connection.transport.open_session(timeout=SILENCE)
+        self.channels += 1
+        self._channel.settimeout(SILENCE)
+        self._channel.exec_command(f"exec python3 -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
+        self._lines = self._channel.makefile("rb", -1)
+        self._send(agent.payload())
+        self._skip_to_marker()
+        self.facts = self.call("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
+        return self.facts
+
+    def _skip_to_marker(self) -> None:
+        noise = []
+        while True:
+            line = self._read_line()
+            if agent.MARKER.encode() in line:
+                return
+            if not line:
+                break
+            noise.append(line.decode("utf-8", "replace").rstrip())
+        noise += self._channel.makefile_stderr("rb").read(4096).decode("utf-8", "replace").splitlines()
+        status = self._channel.recv_exit_status() if self._channel.exit_status_ready() else None
+        why = "it needs python3 (3.8 or newer) on its PATH" if status == 127 else "its answer is below"
+        raise HostError(self.host, "agent", f"the agent did not start: {why}", returncode=status, lines=noise[-10:])
+
+    def _read_line(self) -> bytes:
+        try:
+            line: bytes = self._lines.readline()
+        except (OSError, EOFError) as error:
+            text = f"no sign of life for {SILENCE:.0f} s" if isinstance(error, TimeoutError) else str(error)
+            raise HostError(self.host, "lost", f"the connection was lost: {text or 'closed'}") from None
+        return line
+
+    def _send(self, data: bytes) -> None:
+        try:
+            with self._write_lock:
+                self._channel.sendall(data)
+        except (OSError, EOFError, AttributeError) as error:
+            raise HostError(self.host, "lost", f"the connection was lost: {error or 'closed'}") from None
+        self.bytes_sent += len(data)
+
+    def _request(self, op: str, payload: bytes = b"", **params: Any) -> int:
+        self._next_id += 1
+        request = {"id": self._next_id, "op": op, **params}
+        if payload:
+            request["bytes"] = len(payload)
+        self._send(json.dumps(request, separators=(",", ":")).encode() + b"\n" + payload)
+        return self._next_id
+
+    def _await(self, number: int, on_event: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
+        while True:
+            line = self._read_line()
+            if not line:
+                raise HostError(self.host, "lost", "the connection was lost: the agent ended")
+            answer = json.loads(line)
+            if answer.get("id") != number:
+                continue
+            if "event" in answer:
+                if on_event:
+                    on_event(answer["event"])
+                continue
+            if answer["ok"]:
+                result: dict[str, Any] = answer["result"]
+                return result
+            error = dict(answer["error"])
+            raise HostError(self.host, error.pop("kind"), error.pop("message"), **error)
+
+    def call(
+        self,
+        op: str,
+        *,
+        payload: bytes = b"",
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Ask the agent for one operation and wait for its answer.
+
+        Raises:
+            HostError: the agent refused, or the connection was lost.
+        """
+        return self._await(self._request(op, payload, **params), on_event)
+
+    def offer(self, manifest: Mapping[str, Any]) -> list[int]:
+        """Send the manifest; return the indices of its unique objects that the host lacks."""
+        packed = zlib.compress(json.dumps(manifest, separators=(",", ":")).encode(), 6)
+        missing: list[int] = self.call("offer", payload=packed)["missing"]
+        return missing
+
+    def put(self, objects: Sequence[tuple[str, int, Path]], *, compressed: bool) -> dict[str, Any]:
+        """Stream objects, given as (sha256, size in bytes, local path), in one request."""
+        number = self._request("put", objects=[[sha, size] for sha, size, _ in objects], compressed=compressed)
+        for frame in _frames((path for _, _, path in objects), compressed):
+            if self._cancelled.is_set():
+                break
+            self._send(b'{"op":"data","bytes":%d}\n' % len(frame) + frame)
+        self._send(b'{"op":"end"}\n')
+        return self._await(number, None)
+
+    def ping(self) -> None:
+        """Renew the lease. Failures show at the next call."""
+        try:
+            self._send(b'{"op":"ping"}\n')
+        except HostError:
+            return
+
+    def cancel(self) -> None:
+        """Ask the agent to stop what it does; the call that waits for it ends soon, in its own thread."""
+        self._cancelled.set()
+        try:
+            self._send(b'{"op":"cancel"}\n')
+        except HostError:
+            return
+
+    def revive(self) -> None:
+        """Forget a cancellation, so that calls can be made again."""
+        self._cancelled.clear()
+
+    def reopen(self) -> dict[str, Any]:
+        """Connect again after the connection was lost."""
+        self.close()
+        return self.open()
+
+    @property
+    def is_open(self) -> bool:
+        return self._channel is not None and not self._channel.closed
+
+    def close(self) -> None:
+        """Say goodbye and hang up; never raises."""
+        if self._channel is not None:
+            if not self._channel.closed:
+                try:
+                    self._send(b'{"op":"bye","id":0}\n')
+                    # The agent holds the lock until it ends: wait for its end, so that the lock is free after us.
+                    self._channel.settimeout(2)
+                    deadline = time.monotonic() + 3
+                    while self._lines.readline() and time.monotonic() < deadline:
+                        pass
+                except (HostError, OSError, EOFError):
+                    pass
+            self._channel = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _frames(paths: Iterator[Path], compressed: bool) -> Iterator[bytes]:
+    """Yield the files' bytes as frames of about `FRAME` bytes, compressed as one stream or raw."""
+    packer = zlib.compressobj(1) if compressed else None
+    pending = bytearray()
+    for path in paths:
+        with path.open("rb") as stream:
+            while chunk := stream.read(FRAME):
+                pending += packer.compress(chunk) if packer else chunk
+                if len(pending) >= FRAME:
+                    yield bytes(pending)
+                    pending.clear()
+    pending += packer.flush() if packer else b""
+    if pending:
+        yield bytes(pending)

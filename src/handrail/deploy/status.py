@@ -1,0 +1,212 @@
+"""What the hosts say of themselves: status, releases and logs. Nothing here changes a host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.deploy.fleet import Fleet
+from handrail.deploy.release import release_number, service_for
+from handrail.deploy.session import Session
+from handrail.errors import HandrailError
+
+if TYPE_CHECKING:
+    from handrail.config.target import Target
+    from handrail.ui import Printer
+
+
+def collect_status(target: Target, root: Path, hosts: Sequence[str] | None = None) -> dict[str, Any]:
+    """Ask every host and return one document.
+
+    ``state`` is ``ok`` (one good, healthy release everywhere), ``mixed`` (hosts differ), ``down`` (a release that is
+    not healthy), ``uncommitted`` (a release that is not decided yet), ``empty`` (nothing deployed) or
+    ``unreachable`` (a host did not answer; what the others serve is still told).
+    """
+
+    def look(session: Session) -> dict[str, Any]:
+        facts = session.open()
+        answer = session.call("status", service=service_for(target, facts))
+        return _describe(session.host, answer)
+
+    with Fleet(target, root, hosts) as fleet:
+        rows, failures = fleet.each("", look)
+    described = [rows.get(host) or _unreachable(host, failures[host]) for host in fleet.hosts]
+    return {
+        "command": "status",
+        "environment": target.environment,
+        "app": target.app,
+        "state": _state(described),
+        "hosts": described,
+    }
+
+
+def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
+    current = answer["current"]
+    service = answer["service"]
+    transaction = answer["transaction"]
+    if transaction and transaction["step"] == "returned":
+        transaction = None
+    # What a rollback would go to: the release that the running one was deployed over.
+    before = [
+        entry
+        for entry in answer["history"]
+        if entry.get("result") == "good" and entry.get("kind") == "deploy" and entry.get("release") == current
+    ]
+    committed = current in answer["good"]
+    health = (service or {}).get("health")
+    ok = bool(service["ok"] and service["running_release"] in (current, "")) if service else bool(current)
+    return {
+        "host": host,
+        "release": current or None,
+        "previous": before[-1].get("from") if before else None,
+        "committed": committed,
+        "running_release": (service or {}).get("running_release") or None,
+        "ok": ok and committed,
+        "why": (service or {}).get("why", ""),
+        "health": health,
+        "service": {"pid": (service or {}).get("pid", 0)},
+        "disk": {"free": answer["disk"]["free"], "inodes_free": answer["disk"]["inodes_free"]},
+        "lock": answer["lock"],
+        "transaction": transaction,
+        "history": answer["history"],
+        "good": answer["good"],
+        "error": "",
+    }
+
+
+def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
+    return {
+        "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
+        "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None, "transaction": None,
+        "history": [], "good": [], "error": error.message,
+    }  # fmt: skip
+
+
+def _state(rows: Sequence[dict[str, Any]]) -> str:
+    if any(row["error"] for row in rows):
+        return "unreachable"
+    if len({row["release"] for row in rows}) > 1:
+        return "mixed"
+    if rows[0]["release"] is None:
+        return "empty"
+    if any(not row["committed"] for row in rows):
+        return "uncommitted"
+    if any(row["running_release"] not in (None, row["release"]) for row in rows):
+        return "mixed"
+    return "ok" if all(row["ok"] for row in rows) else "down"
+
+
+def show_status(document: dict[str, Any], printer: Printer) -> None:
+    """Print a status document as a table and one closing line."""
+    rows = []
+    for row in document["hosts"]:
+        health = row["health"]
+        if row["error"]:
+            told = "unreachable"
+        elif row["release"] is None:
+            told = "-"
+        elif row["ok"]:
+            told = f"ok {health['seconds'] * 1000:.0f} ms" if health else "ok"
+        else:
+            told = row["why"] or "not committed"
+        free = f"{row['disk']['free'] / 2**30:.1f} GiB" if row["disk"] else "-"
+        lock = row["lock"] or {}
+        holder = (lock.get("holder") or {}).get("who", "somebody") if lock.get("held") else "-"
+        rows.append([row["host"], row["release"] or "-", told, row["previous"] or "-", free, holder])
+    title = f"{document['app']} on {document['environment']}"
+    printer.table(title, ["host", "release", "health", "previous", "disk free", "lock"], rows)
+    for row in document["hosts"]:
+        left = row["transaction"]
+        if left:
+            env = document["environment"]
+            printer.warn(
+                f"{row['host']}: deploy of {left['release']} by {left['who']} is unfinished (step: {left['step']}); "
+                f"inv deploy --env {env} --resume or --abort"
+            )
+    words = {
+        "ok": "every host serves the same healthy release",
+        "mixed": "MIXED: the hosts do not serve the same release",
+        "down": "the release is not healthy",
+        "uncommitted": "a release is active that nobody has committed yet",
+        "empty": "nothing is deployed yet",
+        "unreachable": "not every host could be asked",
+    }
+    say = printer.success if document["state"] == "ok" else printer.warn
+    say(f"{document['state']}: {words[document['state']]}")
+
+
+def collect_releases(target: Target, root: Path) -> dict[str, Any]:
+    """Return every release that the hosts' histories name, newest first, with the hosts where it is."""
+    status = collect_status(target, root)
+    releases: dict[str, dict[str, Any]] = {}
+    for row in status["hosts"]:
+        for entry in row["history"]:
+            name = entry.get("release") or ""
+            known = releases.setdefault(name, {"release": name, "on": [], "running_on": [], "entries": {}})
+            known["entries"][row["host"]] = entry
+        for name in row["good"]:
+            releases[name]["on"].append(row["host"])
+        if row["release"] in releases:
+            releases[row["release"]]["running_on"].append(row["host"])
+    rows = []
+    for release in sorted(releases.values(), key=lambda r: release_number(r["release"]), reverse=True):
+        entry = next(iter(release.pop("entries").values()))
+        rows.append(
+            {
+                **release,
+                "result": entry.get("result"),
+                "kind": entry.get("kind"),
+                "commit": entry.get("commit", ""),
+                "who": entry.get("who", ""),
+                "finished": entry.get("finished"),
+                "from": entry.get("from"),
+                "seconds": entry.get("seconds", {}),
+            }
+        )
+    return {
+        "command": "releases",
+        "environment": target.environment,
+        "app": target.app,
+        "releases": rows,
+        "errors": {row["host"]: row["error"] for row in status["hosts"] if row["error"]},
+    }
+
+
+def show_releases(document: dict[str, Any], printer: Printer) -> None:
+    """Print the releases as a table, newest first."""
+    import time
+
+    rows = []
+    for entry in document["releases"]:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["finished"])) if entry["finished"] else "-"
+        state = "running" if entry["running_on"] else ("kept" if entry["on"] else "gone")
+        rows.append([entry["release"], state, entry["result"], (entry["commit"] or "-")[:7], when, entry["who"]])
+    title = f"{document['app']} on {document['environment']}"
+    printer.table(title, ["release", "on hosts", "result", "commit", "finished", "who"], rows)
+    for host, error in document["errors"].items():
+        printer.warn(f"{host}: {error}")
+
+
+def stream_logs(target: Target, root: Path, printer: Printer, *, lines: int, follow: bool) -> None:
+    """Print the service's last lines of every host; with ``follow`` go on until interrupted."""
+
+    def read(session: Session) -> None:
+        facts = session.open()
+        service = service_for(target, facts)
+        if service is None:
+            raise HandrailError("this project declares no service, so there are no logs")
+        answer = session.call(
+            "logs",
+            service=service,
+            lines=lines,
+            follow=follow,
+            on_event=lambda event: printer.output(event["line"], host=session.host),
+        )
+        for line in answer["lines"]:
+            printer.output(line, host=session.host)
+
+    with Fleet(target, root) as fleet:
+        _, failures = fleet.each("", read)
+    if failures:
+        raise next(iter(failures.values()))
