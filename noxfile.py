@@ -1,0 +1,3 @@
+import handrail.sessions
+
+handrail.sessions.register()

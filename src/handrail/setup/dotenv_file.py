@@ -1,0 +1,35 @@
+"""``.env`` for development, made once from the contract ``env/example.env`` and never overwritten."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from handrail.config.contract import FILE, load_contract
+from handrail.config.envfile import read_entries
+from handrail.config.load import read_text
+
+_HEADER = f"# Your own values for development, made from {FILE}. Not in git.\n\n"
+
+
+def make_dotenv(root: Path) -> str:
+    """Make ``.env`` (0600) where there is none; return what to say about it.
+
+    An existing one is left as it is; what the contract names and it lacks is said.
+
+    Raises:
+        ConfigError: the contract, or an existing ``.env``, has a syntax error (names file and line).
+    """
+    contract = load_contract(root)
+    if not contract.variables:
+        return f"no {FILE}, so no .env"
+    path = root / ".env"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        known = {entry.name for entry in read_entries(root, ".env")}
+        lacking = [name for name in contract.variables if name not in known]
+        return f"kept as it is; {FILE} also has {', '.join(lacking)}" if lacking else "kept as it is"
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        file.write(_HEADER + read_text(root, FILE))
+    return f"made from {FILE}; fill in what is empty"
