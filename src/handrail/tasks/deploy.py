@@ -1,0 +1,159 @@
+"""``inv deploy``, ``rollback``, ``releases``, ``status`` and ``logs``: from a commit to a healthy release and back."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from handrail.tasks.base import TaskContext, task
+
+if TYPE_CHECKING:
+    from handrail.config.target import Target
+
+_HOSTS = "only these hosts, separated by commas"
+_YES = "stand for the approval that the environment asks for"
+_JSON = "print one JSON document"
+_ENV = "the environment, as declared in pyproject.toml"
+_WAIT = "seconds to wait for somebody else's deploy lock"
+
+
+@task(
+    group="deploy",
+    example="inv deploy --env staging --plan",
+    help={
+        "env": _ENV,
+        "plan": "say what would happen, host by host, and change nothing",
+        "yes": _YES,
+        "hosts": _HOSTS,
+        "bundle": "ship this bundle file, made by inv build, instead of building one",
+        "resume": "go on with a deploy whose client died",
+        "abort": "end a deploy whose client died and return to what served before",
+        "wait": _WAIT,
+        "unsafe_untested": "deploy without the record of green checks that the environment asks for",
+        "json": _JSON,
+    },
+)
+def deploy(
+    c: TaskContext,
+    env: str,
+    plan: bool = False,
+    yes: bool = False,
+    hosts: str = "",
+    bundle: str = "",
+    resume: bool = False,
+    abort: bool = False,
+    wait: float = 0.0,
+    unsafe_untested: bool = False,
+    json: bool = False,
+) -> None:
+    """Ship this commit; return by itself if it is not healthy."""
+    from handrail.deploy.run import Options, run_deploy
+
+    options = Options(
+        environment=env,
+        hosts=hosts,
+        plan=plan,
+        yes=yes,
+        resume=resume,
+        abort=abort,
+        unsafe_untested=unsafe_untested,
+        bundle=bundle,
+        wait=wait,
+    )
+    _finish(c, lambda: run_deploy(c.root, options, c.printer))
+
+
+@task(
+    group="deploy",
+    example="inv rollback --env staging",
+    help={
+        "env": _ENV,
+        "to": "the release to return to; empty: the one that served before",
+        "yes": _YES,
+        "hosts": _HOSTS,
+        "wait": _WAIT,
+        "json": _JSON,
+    },
+)
+def rollback(
+    c: TaskContext, env: str, to: str = "", yes: bool = False, hosts: str = "", wait: float = 0.0, json: bool = False
+) -> None:
+    """Return to an earlier release: code, dependencies, settings."""
+    from handrail.deploy.run import Options, run_rollback
+
+    options = Options(environment=env, hosts=hosts, yes=yes, to=to, wait=wait)
+    _finish(c, lambda: run_rollback(c.root, options, c.printer))
+
+
+@task(
+    group="deploy",
+    example="inv status --env staging",
+    help={"env": _ENV, "json": _JSON},
+)
+def status(c: TaskContext, env: str, json: bool = False) -> None:
+    """Show what each host serves, its health, disk and lock."""
+    from handrail.deploy.status import collect_status, show_status
+    from handrail.errors import TaskFailedError
+
+    document = collect_status(_target(c, env, "status"), c.root)
+    c.printer.result(document)
+    show_status(document, c.printer)
+    if document["state"] not in ("ok", "empty"):
+        raise TaskFailedError(f"{env} is {document['state']}", next_step=f"inv logs --env {env}")
+
+
+@task(
+    group="deploy",
+    example="inv releases --env staging",
+    help={"env": _ENV, "json": _JSON},
+)
+def releases(c: TaskContext, env: str, json: bool = False) -> None:
+    """List the releases that the hosts know, newest first."""
+    from handrail.deploy.status import collect_releases, show_releases
+
+    document = collect_releases(_target(c, env, "releases"), c.root)
+    c.printer.result(document)
+    show_releases(document, c.printer)
+
+
+@task(
+    group="deploy",
+    example="inv logs --env staging --follow",
+    help={"env": _ENV, "lines": "how many lines of each host", "follow": "go on printing until Ctrl-C"},
+)
+def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False) -> None:
+    """Print the service's last log lines of every host."""
+    from handrail.deploy.status import stream_logs
+
+    stream_logs(_target(c, env, "logs"), c.root, c.printer, lines=lines, follow=follow)
+
+
+def _target(c: TaskContext, env: str, task: str) -> Target:
+    from handrail.deploy.run import Options, open_workshop
+
+    return open_workshop(c.root, Options(environment=env), c.printer, task).target
+
+
+def _finish(c: TaskContext, work: Any) -> None:
+    """Run a deploy or rollback and print how it ended, also as the document of a failure."""
+    from handrail.deploy.report import annotate_failure
+    from handrail.errors import HandrailError
+
+    try:
+        document = work()
+    except HandrailError as error:
+        failed = getattr(error, "document", None)
+        if failed:
+            c.printer.result(failed)
+            # Elsewhere the card says all of it.
+            if os.environ.get("GITHUB_ACTIONS"):
+                annotate_failure(failed, c.printer)
+        raise
+    c.printer.result(document)
+    if document.get("result") == "good":
+        url = f" at {document['url']}" if document["url"] else ""
+        c.printer.success(
+            f"{document['environment']} serves {document['release']}{url} after {document['seconds']:.1f} s"
+        )
+        if document["previous"]:
+            c.printer.info(f"To undo it: {document['undo']}")

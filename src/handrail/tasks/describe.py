@@ -1,0 +1,70 @@
+"""Tasks and options as the rows that the list and the help show."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from invoke.collection import Collection
+
+    from handrail.tasks.base import HandrailTask
+    from handrail.tasks.options import Option
+
+OWN_GROUP = "project"
+_PLACEHOLDERS: dict[type, str] = {int: "N", float: "NUMBER"}
+
+
+def grouped(collection: Collection) -> dict[str, list[tuple[str, str]]]:
+    """Return group → (name, one line) of every task; the project's own come last, under "project"."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    own: list[tuple[str, str]] = []
+    for name, aliases in collection.task_names.items():
+        task = collection[name]
+        rows = groups.setdefault(task.group, []) if getattr(task, "group", "") else own
+        rows.append((f"{name} ({', '.join(aliases)})" if aliases else name, _first_line(task)))
+    return {**groups, OWN_GROUP: [*groups.get(OWN_GROUP, []), *own]} if own else groups
+
+
+def usage(name: str, options: Iterable[Option]) -> str:
+    """Return the command line's shape."""
+    options = list(options)
+    words = [f"<{option.names[0]}>" for option in options if option.positional]
+    return " ".join(["inv", name, *words, *(["[options]"] if len(options) > len(words) else [])])
+
+
+def documentation(task: HandrailTask) -> str:
+    """Return the docstring of the task's function."""
+    return inspect.getdoc(task.body) or ""
+
+
+def option_rows(options: Iterable[Option]) -> list[tuple[str, str]]:
+    """Return flags and meaning of each option."""
+    return [(_flags(option), _meaning(option)) for option in options]
+
+
+def _first_line(task: Any) -> str:
+    if task.__doc__ == type(task).__doc__:
+        return ""  # a task without one shows its class's
+    return (task.__doc__ or "").strip().partition("\n")[0]
+
+
+def _flags(option: Option) -> str:
+    name = option.names[0]
+    short = f"-{option.names[1]}, " if len(option.names) > 1 else "    "
+    if option.accepts.type is bool:
+        return f"{short}--[no-]{name}" if option.default is True else f"{short}--{name}"
+    value = "|".join(option.accepts.choices) or _PLACEHOLDERS.get(option.accepts.type, "TEXT")
+    return f"{short}--{name} {value}"
+
+
+def _meaning(option: Option) -> str:
+    notes = []
+    if option.required:
+        notes.append("required")
+    elif option.default and option.default is not True:
+        notes.append(f"default {option.default}")
+    if option.accepts.many:
+        notes.append("may be repeated")
+    return " ".join(filter(None, (option.help, f"({', '.join(notes)})" if notes else "")))

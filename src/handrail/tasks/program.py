@@ -1,0 +1,120 @@
+"""What Invoke's own program lacks: groups in the list, an example in the help, "did you mean".
+
+The `inv` that a user starts belongs to Invoke: it has built its program object, `invoke.main.program`, before
+it loads tasks.py, and no setting of a collection or of Invoke's configuration reaches its listing or its error
+lines. `Program` is made to be subclassed, though, so while tasks.py is being loaded that one object is given our
+subclass. It overrides six methods that Invoke documents or calls on ``self``; everything else stays Invoke's.
+
+When something else runs the tasks (`fab`, a program of the project's own, Invoke with another shape
+than the one known here) nothing is touched, and Invoke's plain list, help and error lines are shown.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
+
+from handrail.errors import HandrailError, did_you_mean
+from handrail.tasks.base import HandrailTask
+
+_OVERRIDDEN = ("execute", "list_flat", "no_tasks_given", "parse_cleanup", "parse_tasks", "print_task_help")
+
+
+def adopt_running_program() -> bool:
+    """Give the running `inv` the class `HandrailProgram`; return whether it fitted."""
+    program = getattr(sys.modules.get("invoke.main"), "program", None)
+    if type(program) is not Program or program.namespace is not None:
+        return False
+    if not all(callable(getattr(Program, name, None)) for name in _OVERRIDDEN):
+        return False
+    program.__class__ = HandrailProgram
+    return True
+
+
+class HandrailProgram(Program):
+    """Invoke's program with our list, help and error lines."""
+
+    def parse_tasks(self) -> None:
+        """Parse the command line; what cannot be meant is one line with the nearest valid word, exit code 2."""
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            raise self._refused(error) from None
+        except ValueError as error:
+            # A plain Invoke task of the project: its int option got a word.
+            raise Exit(f"error: {error}", code=2) from None
+
+    def parse_cleanup(self) -> None:
+        """Serve ``--list`` and ``--help``, explained as in `parse_tasks`."""
+        scope = self.args["list"].value
+        if isinstance(scope, str) and "." not in scope and scope not in self.collection.collections:
+            near = did_you_mean(scope, self.collection.collections)
+            raise Exit(f"error: nothing to list is called {scope!r}{near}", code=2)
+        try:
+            super().parse_cleanup()
+        except ParseError as error:
+            raise self._refused(error) from None
+
+    def execute(self) -> None:
+        """Run the tasks, once all of them have what they need: a forgotten option costs no half of the work."""
+        for context in self.tasks:
+            task = self.collection[context.name]
+            if isinstance(task, HandrailTask):
+                try:
+                    task.check(context.as_kwargs, self._folder())
+                except HandrailError as error:
+                    from handrail.tasks.guard import refused
+
+                    raise refused(task, Context(self.config), context.as_kwargs, error) from None
+        super().execute()
+
+    def no_tasks_given(self) -> None:
+        """Show the list: a bare `inv` asks what there is to type."""
+        self.list_flat()
+        raise Exit
+
+    def list_flat(self) -> None:
+        """Print the tasks under the headings of their groups."""
+        if self.list_root or self.list_depth:
+            super().list_flat()
+            return
+        from handrail.tasks.describe import grouped
+        from handrail.ui.listing import task_list
+        from handrail.ui.streams import has_colour, show, width_of
+
+        groups = grouped(self.collection)
+        show(task_list(groups, width=width_of(sys.stdout), bold=has_colour(sys.stdout)))
+
+    def print_task_help(self, name: str) -> None:
+        """Print usage, documentation, options and the example of one task."""
+        task = self.collection[name]
+        if not isinstance(task, HandrailTask):
+            super().print_task_help(name)
+            return
+        from handrail.tasks.describe import documentation, option_rows, usage
+        from handrail.ui.listing import task_help
+        from handrail.ui.streams import has_colour, show, width_of
+
+        text = task_help(
+            usage(name, task.options()),
+            documentation(task),
+            option_rows(task.options()),
+            task.example,
+            width=width_of(sys.stdout),
+            bold=has_colour(sys.stdout),
+        )
+        show(text)
+
+    def _refused(self, error: ParseError) -> Exit:
+        from handrail.tasks.explain import explain
+
+        contexts = getattr(self, "parser", None)
+        known = contexts.contexts if contexts is not None else {}
+        return Exit(f"error: {explain(error, known, self.initial_context, self._folder())}", code=2)
+
+    def _folder(self) -> Path:
+        return Path(self.collection.loaded_from or ".")
