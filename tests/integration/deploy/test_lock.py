@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from handrail.testing.container import ContainerHost
+from handrail.testing.host import wait_until
+from handrail.testing.project import finish
+from handrail.testing.sshd import SshdHost
+
+pytestmark = pytest.mark.integration
+
+DEPLOY = ("deploy", "--env", "test", "--yes", "--json")
+
+
+def test_of_two_deploys_at_once_exactly_one_wins(
+    new_project, container_host: ContainerHost, second_container_host: ContainerHost
+) -> None:
+    project = new_project(container_host, second_container_host)
+    project.release("one")
+    project.pause_at("before_activate")
+    first, second = project.start(*DEPLOY), project.start(*DEPLOY)
+    # The winner waits at its hook, so the loser meets the lock whatever the timing.
+    wait_until(lambda: first.poll() is not None or second.poll() is not None, "one of two deploys to give up", 60)
+    loser, winner = (first, second) if first.poll() is not None else (second, first)
+    lost = finish(loser)
+    (project.folder / "client" / "paused-before_activate.go").touch()
+    won = finish(winner)
+    assert (lost.returncode, won.returncode) == (7, 0), f"{lost}\n{won}"
+    assert "locked by" in lost.stderr
+    assert project.served() == ["one", "one"]
+
+
+def test_a_deploy_to_other_hosts_does_not_meet_the_lock(
+    new_project, container_host: ContainerHost, second_container_host: ContainerHost
+) -> None:
+    project = new_project(container_host, second_container_host)
+    project.release("one")
+    mark = project.pause_at("before_activate")
+    first = project.start(*DEPLOY, "--hosts", container_host.name)
+    wait_until(mark.exists, "the first deploy to reach its hook", 60)
+    mark.with_name(f"{mark.name}.go").touch()
+    second = project.inv(*DEPLOY, "--hosts", second_container_host.name)
+    assert (finish(first).returncode, second.returncode) == (0, 0), second
+
+
+def test_a_waiting_deploy_gets_the_lock_when_the_other_ends(new_project, sshd_host: SshdHost) -> None:
+    project = new_project(sshd_host)
+    project.release("one")
+    mark = project.pause_at("before_activate")
+    first = project.start(*DEPLOY)
+    wait_until(mark.exists, "the first deploy to reach its hook", 60)
+    second = project.start(*DEPLOY, "--wait", "60")
+    status = project.status()
+    assert status["hosts"][0]["lock"]["held"] is True
+    assert status["hosts"][0]["lock"]["holder"]["what"]
+    mark.with_name(f"{mark.name}.go").touch()
+    done, waited = finish(first), finish(second)
+    assert (done.returncode, waited.returncode) == (0, 0), f"{done}\n{waited}"
+    assert waited.document["previous"] == done.document["release"]

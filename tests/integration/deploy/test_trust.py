@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from handrail.testing.host import write_client_files
+from handrail.testing.sshd import SshdHost
+
+pytestmark = [pytest.mark.integration, pytest.mark.security]
+
+
+def test_an_unknown_host_key_stops_the_deploy_before_anything_is_sent(new_project, sshd_host: SshdHost) -> None:
+    project = new_project(sshd_host)
+    project.release("one")
+    write_client_files(project.folder / "client", [sshd_host], known=False)
+    logins = sshd_host.connections()
+    done = project.inv("deploy", "--env", "test", "--yes", "--json")
+    assert done.returncode == 3, done
+    assert "host key is unknown" in done.stderr
+    assert "SHA256:" in done.stderr
+    assert "ssh-keyscan" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sshd_host.connections() == logins, "not even a login was tried"
+    assert sshd_host.run(f"test -e ~/apps/{project.app}", check=False).returncode == 1
+
+
+def test_a_changed_host_key_stops_the_deploy_on_all_hosts(
+    new_project, sshd_host: SshdHost, second_sshd_host: SshdHost
+) -> None:
+    project = new_project(sshd_host, second_sshd_host)
+    project.release("one")
+    known = project.folder / "client" / "known_hosts"
+    known.write_text(sshd_host.known_host() + second_sshd_host.known_host().split()[0] + f" {sshd_host.host_key()}\n")
+    done = project.inv("deploy", "--env", "test", "--yes", "--json")
+    assert done.returncode == 3, done
+    assert "CHANGED" in done.stderr
+    assert second_sshd_host.name in done.stderr
+    assert sshd_host.run(f"test -e ~/apps/{project.app}", check=False).returncode == 1
+
+
+def test_secrets_are_seen_by_the_service_only(new_project, sshd_host: SshdHost) -> None:
+    secret = "s3cr3t-Zwiebel$'\"-kuchen"
+    project = new_project(sshd_host, service={"migrate": "sh migrate.sh"})
+    project.write(
+        "env/example.env",
+        "# Signs sessions.\n# type: string, needed by: app, secret: yes\nTEST_SIGNING_KEY=\n",
+    )
+    project.write("env/test.secrets.env", 'TEST_SIGNING_KEY="s3cr3t-Zwiebel$\'\\"-kuchen"\n')
+    # The snapshot of all command lines is taken while the client, its connection and the agent are at work.
+    project.write("migrate.sh", 'ps -eo args > "$HOME/arguments"; echo "key is $TEST_SIGNING_KEY"\n')
+    project.release("one")
+    done = project.inv("deploy", "--env", "test", "--yes", "--json")
+    assert done.returncode == 0, done
+
+    assert sshd_host.get(project.port).json()["variables"] == {"TEST_SIGNING_KEY": secret}
+    for place, text in {
+        "the command lines of all processes": sshd_host.run("cat ~/arguments").stdout,
+        "standard output": done.stdout,
+        "standard error": done.stderr,
+        "the SSH server's log": sshd_host.ssh_log(),
+    }.items():
+        assert "Zwiebel" not in text, place
+    found = sshd_host.run("grep --recursive --files-with-matches Zwiebel ~ || true").stdout.splitlines()
+    modes = {sshd_host.run(f"stat -c %a {path}").stdout.strip() for path in found}
+    assert modes == {"600"}, found
