@@ -1,0 +1,3 @@
+import handrail
+
+namespace = handrail.collection()
