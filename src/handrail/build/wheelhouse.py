@@ -52,6 +52,8 @@ def collect_wheels(
         TaskFailedError: uv or pip failed.
     """
     lock = find_lock(project, root, kind, target, run, printer)
+    if not lock.locked and not lock.local:
+        return []
     wanted = choose(lock.locked, target)
     cache = WheelCache(root)
     keys = {item: cache_key(item.line(), target.python, target.platform) for item in wanted}

@@ -43,7 +43,7 @@ class Repository:
         (self.root / path).symlink_to(target)
 
     def commit(self) -> str:
-        self.git("add", "-A", "-f")
+        self.git("add", "-A")
         self.git("commit", "-q", "-m", "change", "--allow-empty")
         return self.git("rev-parse", "HEAD").strip()
 

@@ -173,7 +173,7 @@ def test_a_hostile_member_path_is_refused(bundle: Bundle, tmp_path: Path, path: 
         manifest["digest"] = bundle_digest("shop", "tree", "", "", members)
         entries["manifest.json"] = json.dumps(manifest).encode()
 
-    with pytest.raises(UsageError, match="file '.*': "):
+    with pytest.raises(UsageError, match=r"file '.*': "):
         read_bundle(tampered(tmp_path / "x.bundle", change), tmp_path / "work")
 
 
