@@ -44,6 +44,7 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
         self._process: asyncio.SubprocessTransport | None = None
         self._early: list[bytes] = []
         self._is_full = False
+        self._is_delivering = False
         self._has_input_ended = False
         self._starting: asyncio.Task[None] | None = None
 
@@ -100,7 +101,7 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
     def hold_back(self) -> None:
         """The process does not keep up: let the channel's window close."""
         self._is_full = True
-        if self.channel:
+        if self.channel and not self._is_delivering:
             self.channel.pause_reading()
 
     def resume_soon(self) -> None:
@@ -113,9 +114,17 @@ class CommandSession(asyncssh.SSHServerSession[bytes]):
         asyncio.get_running_loop().call_soon(self.take_more)
 
     def take_more(self) -> None:
-        """Let the channel deliver again, unless the process has fallen behind meanwhile."""
+        """Let the channel deliver again, unless the process has fallen behind meanwhile.
+
+        All that it holds is taken at once: AsyncSSH opens the window in full at the first piece it delivers, also when
+        it holds more, so that stopping it half way lets the client be ahead by another window each time.
+        """
         if self.channel and not self._is_full:
+            self._is_delivering = True
             self.channel.resume_reading()
+            self._is_delivering = False
+            if self._is_full and self.channel:
+                self.channel.pause_reading()
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """Hand input on; for a process that closed its end it is dropped."""
