@@ -18,9 +18,10 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from handrail.config.secret import MASK
@@ -91,20 +92,24 @@ class Runner:
         words = [os.fspath(word) for word in argv]
         if self._echo:
             self._echo(show(words))
-        process = _start(words, cwd, _environment(env, live=stream is not None), input is not None)
         tail: deque[str] = deque(maxlen=LAST_LINES)
-        collectors = _collect(process, tail, stream)
-        writer = _feed(process, input)
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with _interrupts_held():
+                process = _start(words, cwd, _environment(env, live=stream is not None), input is not None)
+                collectors = _collect(process, tail, stream)
+                writer = _feed(process, input)
             process.wait(timeout)
         except subprocess.TimeoutExpired:
+            assert process is not None
             _stop(process, signal.SIGTERM)
             _finish(collectors, writer)
             raise failure(words, process.returncode, list(tail), seconds=timeout) from None
         except BaseException:
             # Ctrl-C: it does not see the terminal's own, being in another session.
-            _stop(process, signal.SIGINT)
-            _finish(collectors, writer)
+            if process is not None:
+                _stop(process, signal.SIGINT)
+                _finish(collectors, writer)
             raise
         _finish(collectors, writer)
         for collector in collectors:
@@ -171,6 +176,23 @@ def _environment(env: Mapping[str, str] | None, *, live: bool) -> dict[str, str]
         # A Python child that writes to a pipe would hold its lines back.
         values.setdefault("PYTHONUNBUFFERED", "1")
     return values
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a child is being started: raised inside `Popen` it would leave a child nobody knows."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        before(*came[0])
 
 
 def _start(argv: list[str], cwd: Path | str | None, env: dict[str, str], has_input: bool) -> subprocess.Popen[bytes]:
