@@ -150,7 +150,7 @@ def _kind(annotation: Any, default: Any, where: str) -> Kind:
     text = annotation.__name__ if isinstance(annotation, type) and str(annotation).startswith("<") else str(annotation)
     if found := _PLAIN.get(text):
         return Kind(found)
-    text = text.replace("typing.", "").replace("pathlib.", "").removesuffix(" | None")
+    text = text.replace("typing.", "").replace("pathlib._local.", "").replace("pathlib.", "").removesuffix(" | None")
     if text.startswith("Optional["):
         text = text[len("Optional[") : -1]
     many = text.startswith(("list[", "Sequence["))

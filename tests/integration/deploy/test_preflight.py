@@ -38,7 +38,7 @@ def test_a_port_of_somebody_else_is_found_before_anything_is_changed(new_project
 
 
 def test_a_disk_without_the_reserve_is_found_before_anything_is_changed(new_project, sshd_host: SshdHost) -> None:
-    project = new_project(sshd_host, test={"reserve": 2**40})
+    project = new_project(sshd_host, test={"reserve": 10_000_000})
     project.release("one")
     done = project.inv("deploy", "--env", "test", "--yes", "--json")
     assert done.returncode == 3, done

@@ -30,7 +30,7 @@ class Published:
 HTTPBIN = Published(
     name="httpbin",
     versions=("0.10.3", "0.10.4"),
-    requirements="httpbin=={version}\ngunicorn\nsetuptools<81\n",
+    requirements="httpbin=={version}\nflasgger\ngunicorn\nsetuptools<81\n",
     command="gunicorn httpbin:app --bind 0.0.0.0:{port} --no-control-socket",
     health="/status/200",
     path="/spec.json",

@@ -135,7 +135,7 @@ def test_the_first_install_ends_with_the_release_running_under_the_reported_pid(
     host.run_all(host.spec["restart"])
 
     until(lambda: "ready" in host.log())
-    command = host.run(["ps", "-o", "args=", "-p", str(host.pid())]).stdout
+    command = host.run(["ps", "-ww", "-o", "args=", "-p", str(host.pid())]).stdout
     assert "time.sleep(600)" in command
 
 
