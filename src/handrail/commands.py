@@ -31,6 +31,7 @@ LAST_LINES = 20
 """How many of a failed command's last lines its error carries."""
 
 _STOP_SECONDS = 3.0
+_GROUP_SECONDS = 0.5
 _DRAIN_SECONDS = 2.0
 _URL_USER = re.compile(r"(?<=://)([^\s/:@]+):[^\s/@]+@|(?<=https://)[^\s/:@]+@|(?<=http://)[^\s/:@]+@")
 
@@ -300,3 +301,10 @@ def _stop(process: subprocess.Popen[bytes], first: signal.Signals) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.wait()
+    # What it started got the same signals; what is left of it after a moment goes without being asked.
+    deadline = time.monotonic() + _GROUP_SECONDS
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            threading.Event().wait(0.01)
+        os.killpg(process.pid, signal.SIGKILL)

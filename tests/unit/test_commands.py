@@ -134,7 +134,22 @@ def test_a_command_that_takes_too_long_is_stopped_with_its_children(tmp_path: Pa
     )
     with pytest.raises(TaskFailedError, match="was stopped: it took longer than 2 s"):
         Runner().run(python(code), check=False, timeout=2)
-    assert not _lives(int(file.read_text()))
+    assert _ends(int(file.read_text()))
+
+
+def test_a_child_that_ignores_the_polite_signal_goes_with_its_stopped_command(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    code = (
+        "import subprocess, sys, time\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        f"open({str(file)!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(600)"
+    )
+    with pytest.raises(TaskFailedError, match="was stopped"):
+        Runner().run(python(code), check=False, timeout=3)
+    assert _ends(int(file.read_text()))
 
 
 def test_an_interrupt_stops_the_command(tmp_path: Path) -> None:
@@ -168,6 +183,14 @@ def test_an_interrupt_that_comes_while_a_command_starts_leaves_no_child(monkeypa
         Runner().run(python("import time; time.sleep(600)"))
     assert started[0].returncode is not None
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _ends(pid: int) -> bool:
+    """Return whether a process that was killed is gone, giving the kernel a moment."""
+    deadline = time.monotonic() + 10
+    while _lives(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not _lives(pid)
 
 
 def _lives(pid: int) -> bool:
