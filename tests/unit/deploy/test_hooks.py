@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handrail.commands import Runner
 
+from handrail.commands import Runner
 from handrail.deploy.hooks import hook_argv, run_hooks
 from handrail.errors import ConfigError, TaskFailedError
 

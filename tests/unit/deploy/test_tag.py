@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from handrail.commands import Runner
 
+from handrail.commands import Runner
 from handrail.deploy.tag import tag_release
 from handrail.errors import TaskFailedError, UsageError
 
