@@ -74,6 +74,10 @@ class PreflightError(HandrailError):
     exit_code = 3
 
 
+class UnreachableError(PreflightError):
+    """A host that does not answer, as opposed to one that answers and refuses."""
+
+
 class DeployFailedError(HandrailError):
     """Failed before activation: the old release serves."""
 

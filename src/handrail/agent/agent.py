@@ -737,6 +737,7 @@ def commit_history(app, transaction, seconds=None):
         "version": state.get("version", ""),
         "bundle": state.get("bundle", ""),
         "migrated": bool(state.get("migrated")),
+        "missing": state.get("missing") or [],
         "deploy": state["deploy"],
         "started": state.get("since"),
         "finished": time.time(),
@@ -1388,6 +1389,8 @@ class Agent:
             raise Refused(
                 "returned", "this host has already returned to %s" % (self.app.current_release() or "nothing")
             )
+        if request.get("missing"):
+            transaction.update(missing=request["missing"])
         if transaction.decide("commit") != "commit":
             outcome = self.await_outcome(transaction)
             raise Refused("returned", "this host has already returned to %s" % (outcome["serves"] or "nothing"))

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from handrail.config.batches import batch_problem
 from handrail.config.explain import shown
 from handrail.config.locate import KeyPath
 
@@ -93,6 +94,7 @@ def _environment(path: KeyPath, environment: Environment) -> Iterator[Problem]:
     yield from _between((*path, "connections"), environment.connections, 1, 1000)
     yield from _between((*path, "port"), environment.port, 0, 65535)
     yield from _seconds((*path, "lease"), environment.lease)
+    yield from _rolling(path, environment)
     yield from _python((*path, "python"), environment.python)
     if not _ROOT.fullmatch(environment.root) or ".." in environment.root.split("/"):
         yield (
@@ -106,6 +108,17 @@ def _environment(path: KeyPath, environment: Environment) -> Iterator[Problem]:
                 (*path, "notify", index),
                 "notify takes names of variables, and the URL goes into the variable",
             )
+
+
+def _rolling(path: KeyPath, environment: Environment) -> Iterator[Problem]:
+    if not environment.batches:
+        yield (*path, "batches"), "batches is empty, expected sizes such as [1, '25%']"
+    for index, size in enumerate(environment.batches):
+        if problem := batch_problem(size):
+            yield (*path, "batches", index), problem
+    if environment.batch_wait != 0:
+        yield from _seconds((*path, "batch_wait"), environment.batch_wait)
+    yield from _between((*path, "max_failed"), environment.max_failed, 0, 1000)
 
 
 def _smoke(path: KeyPath, check: Smoke) -> Iterator[Problem]:

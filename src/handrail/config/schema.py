@@ -110,7 +110,14 @@ class Environment(_Table, frozen=True):
 
     hosts: list[str]
     """``[user@]host[:port]``, each may name variables as ``${NAME}``; the first one runs migrations."""
-    strategy: Literal["restart"] = "restart"
+    strategy: Literal["restart", "rolling"] = "restart"
+    """How hosts change: ``restart`` all at once, ``rolling`` batch by batch."""
+    batches: list[int | str] = msgspec.field(default_factory=lambda: [1, "25%"])
+    """``rolling``: size of each next batch, in hosts or per cent of them; the last one repeats."""
+    batch_wait: float = 0.0
+    """``rolling``: seconds between a batch that became healthy and the next."""
+    max_failed: int = 0
+    """``rolling``: hosts that may fail, keep the old release and be left out, before all return."""
     approval: bool = False
     """Ask for the environment's name to be typed before anything changes."""
     require_check: bool = False

@@ -46,6 +46,9 @@ class Target:
     environment: str
     hosts: list[str]
     strategy: str
+    batches: list[int | str]
+    batch_wait: float
+    max_failed: int
     approval: bool
     require_check: bool
     tag: bool
@@ -97,6 +100,9 @@ def resolve(project: Project, env_name: str, values: Values) -> Target:
         environment=env_name,
         hosts=_hosts([expanded(host, "hosts", index) for index, host in enumerate(env.hosts)], env_name, values),
         strategy=env.strategy,
+        batches=env.batches,
+        batch_wait=env.batch_wait,
+        max_failed=env.max_failed,
         approval=env.approval,
         require_check=env.require_check,
         tag=env.tag,

@@ -14,7 +14,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.errors import PreflightError
+from handrail.errors import PreflightError, UnreachableError
 
 if TYPE_CHECKING:
     import fabric
@@ -44,7 +44,7 @@ def connect(host: str, target: Target, root: Path) -> fabric.Connection:
     try:
         opened: fabric.Connection = retry(_open, host, target, root)
     except _TransientError as error:
-        raise _refuse(host, f"the SSH server closed the connection ({error})", "") from None
+        raise _away(host, f"the SSH server closed the connection ({error})") from None
     return opened
 
 
@@ -76,7 +76,7 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
         raise _refuse(host, f"user {user} was not let in ({error})", f"try: ssh {_ssh_words(host, target)}") from None
     except paramiko.ssh_exception.NoValidConnectionsError as error:
         reason = next(iter(error.errors.values()))
-        raise _refuse(host, f"{connection.host}:{connection.port} does not answer ({reason})", "") from None
+        raise _away(host, f"{connection.host}:{connection.port} does not answer ({reason})") from None
     except (EOFError, ConnectionResetError) as error:
         raise _TransientError(error or "end of file") from None
     except paramiko.SSHException as error:
@@ -86,7 +86,9 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
         raise _refuse(host, text, "") from None
     except TimeoutError:
         address = f"{connection.host}:{connection.port}"
-        raise _refuse(host, f"{address} did not answer within {CONNECT_TIMEOUT} s", "") from None
+        raise _away(host, f"{address} did not answer within {CONNECT_TIMEOUT} s") from None
+    except socket.gaierror as error:
+        raise _away(host, f"{connection.host}: {error.strerror}") from None
     except (OSError, ValueError) as error:
         # An unreadable or malformed key file, an unknown name, no route.
         raise _refuse(host, str(error), "") from None
@@ -99,6 +101,10 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
 
 def _refuse(host: str, message: str, next_step: str) -> PreflightError:
     return PreflightError(f"{host}: cannot connect: {message}", host=host, step="connect", next_step=next_step)
+
+
+def _away(host: str, message: str) -> UnreachableError:
+    return UnreachableError(f"{host}: cannot connect: {message}", host=host, step="connect")
 
 
 def _ssh_words(host: str, target: Target) -> str:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.config.batches import split
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import (
@@ -40,6 +41,7 @@ from handrail.errors import (
     NeedsPersonError,
     PreflightError,
     TaskFailedError,
+    UnreachableError,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Job:
         hosts: the chosen hosts, a subset of the target's.
         run_hooks: called with a moment (``before_upload`` …) and the facts; raises to stop the deploy.
         wait: seconds to wait for somebody else's lock.
+        skip_unreachable: go on without the hosts that cannot be reached, and remember which they were.
     """
 
     target: Target
@@ -85,6 +88,7 @@ class Job:
     run_hooks: HookRunner = lambda _moment, _facts: None
     wait: float = 0.0
     resume: bool = False
+    skip_unreachable: bool = False
 
 
 @dataclass
@@ -101,8 +105,14 @@ class _Run:
     previous: dict[str, str] = field(default_factory=dict)
     locked: bool = False
     begun: bool = False
-    activating: bool = False
+    activated: set[str] = field(default_factory=set)
+    """Hosts where activation has begun: they return, the others forget."""
     committed: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Hosts that could not be reached and were left out, each with the reason."""
+    failures: dict[str, HandrailError] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Hosts that failed within the budget and keep the release that they had, each with the reason."""
     health: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     bundle: Bundle | None = None
@@ -125,7 +135,11 @@ class _Run:
 
     def connect(self) -> None:
         facts, failures = self.fleet.connect()
-        if failures:
+        gone = {host: e.message for host, e in failures.items() if _is_unreachable(e)}
+        if self.job.skip_unreachable and facts and len(gone) == len(failures):
+            self.skipped = gone
+            self.fleet.drop(gone)
+        elif failures:
             raise _preflight(failures, "connect")
         self.facts = facts
         target = self.job.target
@@ -182,23 +196,56 @@ class _Run:
             self.previous[host] = answer["state"]["from"] or ""
             self.migrate_skipped = self.migrate_skipped or bool(answer["state"].get("migrated"))
 
-    def activate(self) -> None:
-        lease = self.job.target.lease
-        self.activating = True
-        self.step("activate", lambda s: s.call("activate", service=self.services[s.host], lease=lease))
+    def roll_out(self) -> None:
+        """Activate and verify: all hosts at once, or batch by batch where the environment rolls."""
+        target = self.job.target
+        batches = [self.fleet.hosts]
+        if target.strategy == "rolling":
+            batches = split(self.fleet.hosts, target.batches)
+        for number, batch in enumerate(batches):
+            if number and target.batch_wait and self.kind == "deploy":
+                # Not a sleep: Ctrl-C is answered at once, and the leases are renewed meanwhile.
+                threading.Event().wait(target.batch_wait)
+            self.work_on(batch, "activate", self.activate)
+            self.work_on([host for host in batch if host not in self.left_out], "verify", self.verify)
+        if self.left_out and set(self.left_out) >= set(self.fleet.hosts):
+            raise next(iter(self.failures.values()))
 
-    def verify(self) -> None:
-        reports = self.step("verify", lambda s: s.call("verify"))
-        self.health = {host: report.get("health") for host, report in reports.items()}
+    def activate(self, session: Session) -> None:
+        self.activated.add(session.host)
+        session.call("activate", service=self.services[session.host], lease=self.job.target.lease)
+
+    def verify(self, session: Session) -> None:
+        self.health[session.host] = session.call("verify").get("health")
+
+    def work_on(self, hosts: list[str], phase: str, work: Callable[[Session], None]) -> None:
+        """Run one phase on some hosts; within the failure budget a host that fails returns alone."""
+        _, failures = self.fleet.each(phase, work, hosts)
+        if not failures:
+            return
+        rolling = self.job.target.strategy == "rolling"
+        budget = self.job.target.max_failed if rolling else 0
+        self.failures.update(failures)
+        if len(self.left_out) + len(failures) > budget:
+            raise _first(failures)
+        for host, error in failures.items():
+            self.left_out[host] = error.message
+            self.job.printer.warn(f"{host}: {error.message}; it returns alone ({len(self.left_out)} of {budget} may)")
+        states, broken = self.bring_back("left out: the other hosts go on", list(failures))
+        if broken:
+            host = broken[0]
+            raise HostError(host, "return-failed", f"left out, and could not return: {states[host]}")
 
     def commit(self) -> None:
         def work(session: Session) -> dict[str, Any]:
             seconds = self.fleet.seconds[session.host]
-            return self.insist(session, "commit", deploy=self.deploy, seconds=seconds)
+            missing = sorted({*self.skipped, *self.left_out})
+            return self.insist(session, "commit", deploy=self.deploy, seconds=seconds, missing=missing)
 
         # An interrupt between two hosts' commits would leave a mixed fleet.
         with uninterruptible():
-            results, failures = self.fleet.each("commit", work)
+            staying = [host for host in self.fleet.hosts if host not in self.left_out]
+            results, failures = self.fleet.each("commit", work, staying)
         self.committed = list(results)
         if failures:
             raise _first(failures)
@@ -235,7 +282,7 @@ class _Run:
             return cause
         where = f"{cause.host}: " if cause and cause.host and not why.startswith(cause.host) else ""
         with uninterruptible():
-            what = "returning to the release that served before" if self.activating else "cleaning up"
+            what = "returning to the release that served before" if self.activated else "cleaning up"
             self.job.printer.info(f"interrupted; {what}" if interrupted else what)
             states, broken = self.bring_back(f"{where}{why}")
         facts: dict[str, Any] = {
@@ -257,14 +304,14 @@ class _Run:
         if interrupted:
             facts["step"] = ""
             return InterruptedByUserError("interrupted; every host serves what it served before", **facts)
-        kind = DeployReturnedError if self.activating else DeployFailedError
+        kind = DeployReturnedError if self.activated else DeployFailedError
         return kind(
             f"{where}{why}",
             next_step="fix the cause, then run it again; nothing is left to clean up",
             **facts,
         )
 
-    def bring_back(self, reason: str) -> tuple[dict[str, str], list[str]]:
+    def bring_back(self, reason: str, hosts: Sequence[str] | None = None) -> tuple[dict[str, str], list[str]]:
         """Return each host; give one sentence on each host's state, and the hosts that need a person."""
 
         def work(session: Session) -> dict[str, Any]:
@@ -273,7 +320,7 @@ class _Run:
                 # It had been told to stay before another host failed: only a rollback of its own brings it back.
                 return self.undo_committed(session)
             request: dict[str, Any] = {"deploy": self.deploy, "reason": reason, "result": "failed"}
-            if self.activating:
+            if session.host in self.activated:
                 return self.insist(session, "return", **request)
             try:
                 return session.call("return", **request)
@@ -283,18 +330,18 @@ class _Run:
                 # Its agent ends with the connection, and its lock; nothing was switched, the next deploy sweeps.
                 return {"serves": self.previous.get(session.host, ""), "ok": True, "why": ""}
 
-        results, failures = self.fleet.each("", work)
+        results, failures = self.fleet.each("", work, hosts)
         states, broken = {}, []
-        for host in self.fleet.hosts:
+        for host in hosts if hosts is not None else self.fleet.hosts:
             outcome = results.get(host)
             if outcome is None:
-                if self.activating:
+                if host in self.activated:
                     broken.append(host)
                     states[host] = f"unknown ({failures[host].message}); it returns by itself when its lease runs out"
                 else:
                     states[host] = f"serves {self.previous.get(host) or 'nothing'}, as before"
             elif outcome["ok"]:
-                word = "returned to" if self.activating else "still serves"
+                word = "returned to" if host in self.activated else "still serves"
                 states[host] = f"{word} {outcome['serves'] or 'nothing (no release before)'}"
             else:
                 broken.append(host)
@@ -317,6 +364,7 @@ class _Run:
                 "why": "it had no release before and has committed this one",
             }
         session.call("begin", state=state, keep=self.job.target.keep, digests=[])
+        self.activated.add(session.host)
         session.call("activate", service=self.services[session.host], lease=self.job.target.lease)
         session.call("verify")
         session.call("commit", deploy=undo)
@@ -352,11 +400,12 @@ class _Run:
         hosts = []
         for host in self.fleet.hosts:
             session = self.fleet.sessions[host]
+            arrived = result == "good" and host not in self.left_out
             hosts.append(
                 {
                     "host": host,
                     "from": self.previous.get(host) or None,
-                    "to": self.release if result == "good" else (self.previous.get(host) or None),
+                    "to": self.release if arrived else (self.previous.get(host) or None),
                     "seconds": self.fleet.seconds[host],
                     "health": self.health.get(host),
                     "bytes_sent": session.bytes_sent,
@@ -376,6 +425,7 @@ class _Run:
             "url": target.url,
             "seconds": round(time.time() - self.started, 3),
             "hosts": hosts,
+            "left_out": {**self.skipped, **self.left_out},
             "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,
             "exit_code": error.exit_code if error else 0,
             "undo": self.undo() if result == "good" else "",
@@ -402,8 +452,7 @@ def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str
         prepare(run, bundle, variables)
         migrate(run)
         run.hook("before_activate")
-        run.activate()
-        run.verify()
+        run.roll_out()
         run.hook("after_activate")
         run.hook("before_commit")
         run.commit()
@@ -425,8 +474,7 @@ def roll_back(job: Job, to: str, confirm: Callable[[str, list[str]], None]) -> d
         run.lock(f"rollback of {job.target.environment} to {run.release}")
         run.begin(None)
         run.hook("before_activate")
-        run.activate()
-        run.verify()
+        run.roll_out()
         run.hook("after_activate")
         run.hook("before_commit")
         run.commit()
@@ -654,6 +702,11 @@ def _run(job: Job, kind: str) -> Iterator[_Run]:
             except HandrailError as hook:
                 job.printer.warn(f"on_failure hook: {hook.message}")
             raise error
+
+
+def _is_unreachable(error: HandrailError) -> bool:
+    """Tell a host that is away from one that is there and must not be passed over, such as one with another key."""
+    return isinstance(error, UnreachableError) or getattr(error, "kind", "") == "lost"
 
 
 def _source(member: Member) -> Path:

@@ -106,6 +106,10 @@ class Fleet:
         self._pinger.start()
         return facts, failures
 
+    def drop(self, hosts: Iterable[str]) -> None:
+        """Go on without these hosts."""
+        self.hosts = [host for host in self.hosts if host not in set(hosts)]
+
     def _ping(self) -> None:
         # Four pings a lease: one lost or late one must not return a host.
         while not self._closed.wait(min(5.0, max(0.25, self.target.lease / 4))):

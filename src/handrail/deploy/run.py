@@ -38,6 +38,7 @@ class Options:
     bundle: str = ""
     wait: float = 0.0
     to: str = ""
+    skip_unreachable: bool = False
 
 
 @dataclass
@@ -257,6 +258,7 @@ def _job(shop: Workshop) -> engine.Job:
         run_hooks=lambda moment, facts: _hook(shop, moment, facts),
         wait=shop.options.wait,
         resume=shop.options.resume,
+        skip_unreachable=shop.options.skip_unreachable,
     )
 
 

@@ -37,6 +37,7 @@ def collect_status(target: Target, root: Path, hosts: Sequence[str] | None = Non
         "environment": target.environment,
         "app": target.app,
         "state": _state(described),
+        "behind": _behind(described),
         "hosts": described,
     }
 
@@ -97,6 +98,23 @@ def _state(rows: Sequence[dict[str, Any]]) -> str:
     return "ok" if all(row["ok"] for row in rows) else "down"
 
 
+def _behind(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the hosts that serve less than the newest committed release, each with why, as far as it is known."""
+    newest = max((row["release"] for row in rows if row["committed"]), key=release_number, default="")
+    missed = {
+        host
+        for row in rows
+        for entry in row["history"]
+        if entry.get("release") == newest and entry.get("result") == "good"
+        for host in entry.get("missing", [])
+    }
+    return {
+        row["host"]: f"was left out of {newest}" if row["host"] in missed else f"does not serve {newest}"
+        for row in rows
+        if newest and row["release"] != newest
+    }
+
+
 def show_status(document: dict[str, Any], printer: Printer) -> None:
     """Print a status document as a table and one closing line."""
     rows = []
@@ -124,6 +142,8 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
                 f"{row['host']}: deploy of {left['release']} by {left['who']} is unfinished (step: {left['step']}); "
                 f"inv deploy --env {env} --resume or --abort"
             )
+    for host, why in document["behind"].items():
+        printer.warn(f"{host}: {why}; the next deploy brings it along")
     words = {
         "ok": "every host serves the same healthy release",
         "mixed": "MIXED: the hosts do not serve the same release",

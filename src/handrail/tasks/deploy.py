@@ -14,6 +14,7 @@ _HOSTS = "only these hosts, separated by commas"
 _YES = "stand for the approval that the environment asks for"
 _JSON = "print one JSON document"
 _ENV = "the environment, as declared in pyproject.toml"
+_SKIP = "go on without hosts that do not answer; they must catch up later"
 _WAIT = "seconds to wait for somebody else's deploy lock"
 
 
@@ -29,6 +30,7 @@ _WAIT = "seconds to wait for somebody else's deploy lock"
         "resume": "go on with a deploy whose client died",
         "abort": "end a deploy whose client died and return to what served before",
         "wait": _WAIT,
+        "skip_unreachable": _SKIP,
         "unsafe_untested": "deploy without the record of green checks that the environment asks for",
         "json": _JSON,
     },
@@ -43,6 +45,7 @@ def deploy(
     resume: bool = False,
     abort: bool = False,
     wait: float = 0.0,
+    skip_unreachable: bool = False,
     unsafe_untested: bool = False,
     json: bool = False,
 ) -> None:
@@ -59,6 +62,7 @@ def deploy(
         unsafe_untested=unsafe_untested,
         bundle=bundle,
         wait=wait,
+        skip_unreachable=skip_unreachable,
     )
     _finish(c, lambda: run_deploy(c.root, options, c.printer))
 
@@ -72,16 +76,24 @@ def deploy(
         "yes": _YES,
         "hosts": _HOSTS,
         "wait": _WAIT,
+        "skip_unreachable": _SKIP,
         "json": _JSON,
     },
 )
 def rollback(
-    c: TaskContext, env: str, to: str = "", yes: bool = False, hosts: str = "", wait: float = 0.0, json: bool = False
+    c: TaskContext,
+    env: str,
+    to: str = "",
+    yes: bool = False,
+    hosts: str = "",
+    wait: float = 0.0,
+    skip_unreachable: bool = False,
+    json: bool = False,
 ) -> None:
     """Return to an earlier release: code, dependencies, settings."""
     from handrail.deploy.run import Options, run_rollback
 
-    options = Options(environment=env, hosts=hosts, yes=yes, to=to, wait=wait)
+    options = Options(environment=env, hosts=hosts, yes=yes, to=to, wait=wait, skip_unreachable=skip_unreachable)
     _finish(c, lambda: run_rollback(c.root, options, c.printer))
 
 
@@ -155,5 +167,9 @@ def _finish(c: TaskContext, work: Any) -> None:
         c.printer.success(
             f"{document['environment']} serves {document['release']}{url} after {document['seconds']:.1f} s"
         )
+        for host, why in document["left_out"].items():
+            c.printer.warn(
+                f"{host} was left out and must catch up with the next deploy: {why.removeprefix(host + ': ')}"
+            )
         if document["previous"]:
             c.printer.info(f"To undo it: {document['undo']}")
