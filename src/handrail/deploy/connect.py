@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import os
 import shlex
 import socket
 from pathlib import Path
@@ -25,6 +27,8 @@ CONNECT_TIMEOUT = 10
 KEEPALIVE = 15
 # sshd's MaxStartups drops connections at random when many come at once: such a refusal is worth another try.
 ATTEMPTS = 4
+KEY_VARIABLE = "DEPLOY_SSH_KEY"
+KNOWN_HOSTS_VARIABLE = "DEPLOY_KNOWN_HOSTS"
 
 
 def connect(host: str, target: Target, root: Path) -> fabric.Connection:
@@ -184,6 +188,7 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
             for path in files:
                 if path.is_file():
                     self.client.load_host_keys(str(path))
+            _trust_given_keys(self.client)
 
         def get_gateway(self) -> Any:
             jump = self.ssh_config.get("proxyjump") or "none"
@@ -199,7 +204,58 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
     kwargs = connection.connect_kwargs
     kwargs.setdefault("banner_timeout", CONNECT_TIMEOUT)
     kwargs.setdefault("auth_timeout", CONNECT_TIMEOUT)
+    if given := _given_key():
+        kwargs.update(pkey=given, allow_agent=False, look_for_keys=False)
+        kwargs.pop("key_filename", None)
     if connection.ssh_config.get("identitiesonly", "").lower() == "yes":
         kwargs.setdefault("allow_agent", False)
         kwargs.setdefault("look_for_keys", False)
     return connection
+
+
+def _given_key() -> Any:
+    """Return the private key whose text the variable ``DEPLOY_SSH_KEY`` holds, or None.
+
+    It never becomes a file: in CI the key is a secret of the environment, and so it stays in memory.
+    """
+    import paramiko
+
+    text = os.environ.get(KEY_VARIABLE, "")
+    if not text.strip():
+        return None
+    # Secrets that went through a web form may have lost the line end that OpenSSH's format asks for.
+    text = text.replace("\r\n", "\n").strip() + "\n"
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key(io.StringIO(text))
+        except paramiko.PasswordRequiredException:
+            raise PreflightError(
+                f"{KEY_VARIABLE} holds a key with a passphrase, and nobody is there to type it",
+                next_step="make a key of its own for CI: ssh-keygen -t ed25519 -N '' -f deploy_key",
+            ) from None
+        except (paramiko.SSHException, ValueError, IndexError):
+            continue
+    raise PreflightError(
+        f"{KEY_VARIABLE} holds no private key (expected Ed25519, ECDSA or RSA, beginning with -----BEGIN)",
+        next_step=f"put the whole file into it, such as: gh secret set {KEY_VARIABLE} < deploy_key",
+    )
+
+
+def _trust_given_keys(client: Any) -> None:
+    """Trust the host keys that the variable ``DEPLOY_KNOWN_HOSTS`` holds, as lines of a known_hosts file."""
+    from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
+
+    for number, line in enumerate(os.environ.get(KNOWN_HOSTS_VARIABLE, "").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            entry = HostKeyEntry.from_line(line)
+        except InvalidHostKey:
+            entry = None
+        if entry is None or entry.key is None:
+            raise PreflightError(
+                f"{KNOWN_HOSTS_VARIABLE}: line {number} is no line of a known_hosts file",
+                next_step="ssh-keyscan HOST prints such lines; compare the fingerprint before you trust one",
+            )
+        for name in entry.hostnames:
+            client.get_host_keys().add(name, entry.key.get_name(), entry.key)

@@ -37,6 +37,28 @@ def test_a_changed_host_key_stops_the_deploy_on_all_hosts(
     assert sshd_host.run(f"test -e ~/apps/{project.app}", check=False).returncode == 1
 
 
+def test_ci_deploys_with_a_key_and_host_keys_that_are_only_variables(new_project, sshd_host: SshdHost) -> None:
+    project = new_project(sshd_host)
+    project.release("one")
+    client = project.folder / "client"
+    config = (client / "ssh_config").read_text()
+    given = {
+        "DEPLOY_SSH_KEY": sshd_host.identity.read_text().strip(),  # a web form takes the last line end away
+        "DEPLOY_KNOWN_HOSTS": (client / "known_hosts").read_text(),
+    }
+    (client / "ssh_config").write_text("".join(f"{x}\n" for x in config.splitlines() if "IdentityFile" not in x))
+    (client / "known_hosts").write_text("")
+    done = project.inv("deploy", "--env", "test", "--yes", "--json", env=given)
+    assert done.returncode == 0, done
+    assert project.served() == ["one"]
+
+    for name, word in (("DEPLOY_SSH_KEY", "no private key"), ("DEPLOY_KNOWN_HOSTS", "line 1 is no line")):
+        refused = project.inv("deploy", "--env", "test", "--yes", "--json", env={**given, name: "swordfish"})
+        assert refused.returncode == 3, refused
+        assert word in refused.stderr
+        assert "swordfish" not in refused.stderr
+
+
 def test_secrets_are_seen_by_the_service_only(new_project, sshd_host: SshdHost) -> None:
     secret = "s3cr3t-Zwiebel$'\"-kuchen"
     project = new_project(sshd_host, service={"migrate": "sh migrate.sh"})
