@@ -99,7 +99,7 @@ class DeployProject:
             "hosts": [host.name for host in self.hosts],
             "ssh_config": "client/ssh_config",
             "known_hosts": "client/known_hosts",
-            "manager": self.hosts[0].manager,
+            **({"manager": self.hosts[0].manager} if self.hosts else {}),
             "reserve": 16,
             **self.tables.get("test", {}),
         }

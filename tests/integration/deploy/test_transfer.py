@@ -18,7 +18,9 @@ build-backend = "hatchling.build"
 name = "shop"
 version = "1.0"
 requires-python = ">=3.10"
-dependencies = ["datasette==0.65.5"]
+dependencies = [
+    "datasette==0.65.5", "flask==3.1.2", "requests==2.32.5", "rich==14.2.0", "tqdm==4.67.1", "attrs==25.4.0",
+]
 
 [tool.hatch.build.targets.wheel]
 packages = ["shop"]
@@ -35,6 +37,7 @@ def test_after_a_one_line_change_only_the_projects_own_wheel_travels(new_project
     (project.folder / "serve.py").rename(source)
     source.write_text("import datasette\n" + source.read_text())
     subprocess.run(["uv", "lock", "--quiet"], cwd=project.folder, check=True)
+    assert (project.folder / "uv.lock").read_text().count("[[package]]") > 40, "40 dependencies beside the project"
     project.commit("a package")
     first = project.deploy()
     assert project.served() == ["one"]
