@@ -8,6 +8,7 @@ The hosts are containers with systemd and OpenSSH (needs a Docker engine); the t
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import subprocess
@@ -104,7 +105,7 @@ def main() -> None:
                 stream.write("\n# polite\n")
             git(folder, "commit", "-q", "-a", "-m", "Be more polite")
             shown = terminal(folder, "inv deploy --env staging")
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w", encoding="utf-8"), force_terminal=True)
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi("\x1b[1m$ inv deploy --env staging\x1b[0m\n" + shown), soft_wrap=True)
     console.save_svg(str(ROOT / "docs" / "deploy.svg"), title="two hosts, one release")
 
