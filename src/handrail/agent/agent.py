@@ -1335,7 +1335,12 @@ class Agent:
         self.app.switch(release)
         service = Service(self.app, state["service"])
         if service:
-            service.restart()
+            try:
+                service.restart()
+            except Refused as error:
+                # Why it did not start, the service says better than its manager.
+                error.facts["lines"] = error.facts.get("lines", []) + service.logs(20)
+                raise
         transaction.update(step="activated")
         return {"from": state["from"]}
 

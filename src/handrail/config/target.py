@@ -68,6 +68,7 @@ class Target:
     service: Service | None = None
     """With the environment's ``manager`` and ``port`` already in it."""
     warnings: list[str] = field(default_factory=list)
+    """What a deploy will go without, as sentences; those of the values are in ``Values.warnings``."""
 
 
 def resolve(project: Project, env_name: str, values: Values) -> Target:
@@ -119,7 +120,7 @@ def resolve(project: Project, env_name: str, values: Values) -> Target:
         port=service.port if service else env.port,
         python=env.python or project.build.python,
         service=service,
-        warnings=[*values.warnings, *warnings],
+        warnings=warnings,
     )
 
 

@@ -100,6 +100,7 @@ class _Run:
     kind: str
     deploy: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     release: str = ""
+    commit_sha: str = ""
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     services: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     previous: dict[str, str] = field(default_factory=dict)
@@ -194,6 +195,7 @@ class _Run:
         answers = self.step("", lambda s: s.call("begin", state=state, keep=keep, digests=digests))
         for host, answer in answers.items():
             self.previous[host] = answer["state"]["from"] or ""
+            self.commit_sha = answer["state"].get("commit") or ""
             self.migrate_skipped = self.migrate_skipped or bool(answer["state"].get("migrated"))
 
     def roll_out(self) -> None:
@@ -378,7 +380,7 @@ class _Run:
             "HANDRAIL_ENV": target.environment,
             "HANDRAIL_APP": target.app,
             "HANDRAIL_RELEASE": self.release,
-            "HANDRAIL_COMMIT": self.bundle.commit if self.bundle else "",
+            "HANDRAIL_COMMIT": self.bundle.commit if self.bundle else self.commit_sha,
             "HANDRAIL_BUNDLE": self.bundle.digest if self.bundle else "",
             "HANDRAIL_HOSTS": " ".join(self.fleet.hosts),
             "HANDRAIL_STEP": step,
@@ -420,7 +422,7 @@ class _Run:
             "result": result,
             "release": self.release,
             "previous": next((p for p in self.previous.values() if p), None),
-            "commit": self.bundle.commit if self.bundle else "",
+            "commit": self.bundle.commit if self.bundle else self.commit_sha,
             "bundle": self.bundle.digest if self.bundle else "",
             "url": target.url,
             "seconds": round(time.time() - self.started, 3),
@@ -696,6 +698,9 @@ def _run(job: Job, kind: str) -> Iterator[_Run]:
                 if not isinstance(raised, HandrailError | KeyboardInterrupt):
                     error.__cause__ = raised
         if error is not None:
+            if isinstance(error, PreflightError) and error.host_states:
+                untouched = dict.fromkeys(fleet.hosts, "unchanged")
+                error.host_states = {**untouched, **error.host_states} if len(fleet.hosts) > 1 else {}
             error.document = run.document("interrupted" if error.exit_code == 130 else "failed", error)
             try:
                 job.run_hooks("on_failure", run.hook_facts("on_failure"))

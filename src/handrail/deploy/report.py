@@ -41,13 +41,8 @@ def github_summary(document: Mapping[str, Any]) -> str:
 def annotate_failure(document: Mapping[str, Any], printer: Printer) -> None:
     """Write the failed run's summary, and one annotation for each host that has something to say about it.
 
-    Outside GitHub Actions the printer does nothing with either.
+    The failure itself is annotated with its card, as all are. Outside GitHub Actions the printer does nothing here.
     """
-    error = document.get("error") or {}
-    where = f"{document.get('command', 'deploy')} to {document.get('environment', '?')}"
-    message = str(error.get("message") or f"{where} {document.get('result', _FAILED)}")
-    step = f" (step: {error['step']})" if error.get("step") else ""
-    printer.annotate("error", f"{where}: {message}{step}")
     for host in document.get("hosts") or []:
         if host.get("state"):
             printer.annotate("notice", f"{host['host']}: {host['state']}")

@@ -76,7 +76,7 @@ def open_workshop(root: Path, options: Options, printer: Printer, task: str = "d
     printer.hide(values.secrets())
     load_contract(root).require(values, task)
     target = resolve(project, options.environment, values)
-    for warning in target.warnings:
+    for warning in [*values.warnings, *(target.warnings if task in ("deploy", "rollback") else [])]:
         printer.warn(warning)
     return Workshop(
         root=root,
@@ -271,6 +271,7 @@ def _hook(shop: Workshop, moment: str, facts: Mapping[str, str] | None = None) -
             "HANDRAIL_ENV": shop.target.environment,
             "HANDRAIL_APP": shop.target.app,
             "HANDRAIL_HOSTS": " ".join(shop.hosts),
+            "HANDRAIL_STEP": moment,
             **(facts or {}),
         }
         run_hooks(commands, moment, known, shop.root, shop.runner, shop.printer)

@@ -78,6 +78,7 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
 
 def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
     return {
+        "next": error.next_step,
         "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
         "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None, "transaction": None,
         "history": [], "good": [], "error": error.message,
@@ -142,6 +143,9 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
                 f"{row['host']}: deploy of {left['release']} by {left['who']} is unfinished (step: {left['step']}); "
                 f"inv deploy --env {env} --resume or --abort"
             )
+    for row in document["hosts"]:
+        if row["error"]:
+            printer.warn(row["error"] if row["error"].startswith(row["host"]) else f"{row['host']}: {row['error']}")
     for host, why in document["behind"].items():
         printer.warn(f"{host}: {why}; the next deploy brings it along")
     words = {
@@ -150,7 +154,7 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
         "down": "the release is not healthy",
         "uncommitted": "a release is active that nobody has committed yet",
         "empty": "nothing is deployed yet",
-        "unreachable": "not every host could be asked",
+        "unreachable": "not every host could be asked; the others say what they serve",
     }
     say = printer.success if document["state"] == "ok" else printer.warn
     say(f"{document['state']}: {words[document['state']]}")

@@ -15,6 +15,12 @@ _YES = "stand for the approval that the environment asks for"
 _JSON = "print one JSON document"
 _ENV = "the environment, as declared in pyproject.toml"
 _SKIP = "go on without hosts that do not answer; they must catch up later"
+_NEXT = {
+    "mixed": "inv deploy --env {} brings all hosts to one release",
+    "down": "inv logs --env {}",
+    "uncommitted": "wait for the deploy that runs, or: inv deploy --env {} --abort",
+    "unreachable": "reach the host by hand: ssh -v, with the user and name that it has in pyproject.toml",
+}
 _WAIT = "seconds to wait for somebody else's deploy lock"
 
 
@@ -111,7 +117,10 @@ def status(c: TaskContext, env: str, json: bool = False) -> None:
     c.printer.result(document)
     show_status(document, c.printer)
     if document["state"] not in ("ok", "empty"):
-        raise TaskFailedError(f"{env} is {document['state']}", next_step=f"inv logs --env {env}")
+        steps = [row["next"] for row in document["hosts"] if row.get("next")]
+        raise TaskFailedError(
+            f"{env} is {document['state']}", next_step=steps[0] if steps else _NEXT[document["state"]].format(env)
+        )
 
 
 @task(
@@ -137,7 +146,11 @@ def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False) -> Non
     """Print the service's last log lines of every host."""
     from handrail.deploy.status import stream_logs
 
-    stream_logs(_target(c, env, "logs"), c.root, c.printer, lines=lines, follow=follow)
+    try:
+        stream_logs(_target(c, env, "logs"), c.root, c.printer, lines=lines, follow=follow)
+    except KeyboardInterrupt:
+        if not follow:
+            raise  # with --follow it is how one says "enough"
 
 
 def _target(c: TaskContext, env: str, task: str) -> Target:

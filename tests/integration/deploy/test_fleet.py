@@ -121,3 +121,47 @@ def test_a_plan_changes_nothing(new_project, sshd_host: SshdHost) -> None:
     assert "version two" in done.stdout
     assert sshd_host.run(listing).stdout == before
     assert project.served() == ["one"]
+
+
+def test_a_service_that_dies_at_once_says_why_in_the_card(new_project, sshd_host: SshdHost) -> None:
+    project = new_project(sshd_host)
+    project.release("one")
+    project.deploy()
+    project.write("serve.py", "raise SystemExit('the settings are incomplete')\n")
+    project.commit("broken")
+
+    done = project.inv("deploy", "--env", "test", "--yes", "--json")
+
+    assert done.returncode == 5, done
+    assert "the settings are incomplete" in done.stderr
+    assert project.served() == ["one"]
+
+
+def test_status_says_why_a_host_cannot_be_asked(new_project, sshd_host: SshdHost) -> None:
+    project = new_project(sshd_host)
+    project.release("one")
+    project.deploy()
+    config = project.folder / "client" / "ssh_config"
+    config.write_text(config.read_text().replace(f"Port {sshd_host.port}", "Port 1"))
+
+    done = project.inv("status", "--env", "test")
+
+    assert done.returncode == 1
+    assert "127.0.0.1:1 does not answer" in done.stderr
+    assert project.status()["state"] == "unreachable"
+
+
+def test_following_logs_ends_quietly_when_the_user_has_seen_enough(new_project, sshd_host: SshdHost) -> None:
+    import signal
+
+    project = new_project(sshd_host)
+    project.release("one")
+    project.deploy()
+    process = project.start("logs", "--env", "test", "--follow")
+    assert process.stdout is not None
+    while "serving one" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "interrupted" not in errors
