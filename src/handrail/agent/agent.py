@@ -972,11 +972,11 @@ class Agent:
         need = request["need_bytes"] + request["reserve_bytes"]
         if room["free"] < need:
             problems.append(
-                "the disk of %s has %d MiB free; this release needs %d MiB and a reserve of %d MiB"
+                "the disk of %s has %.1f MiB free; this release needs %.1f MiB and a reserve of %d MiB"
                 % (
                     app.folder,
-                    room["free"] >> 20,
-                    request["need_bytes"] >> 20,
+                    room["free"] / 2**20,
+                    request["need_bytes"] / 2**20,
                     request["reserve_bytes"] >> 20,
                 )
             )

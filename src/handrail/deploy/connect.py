@@ -87,14 +87,20 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
         text = str(error)
         if "banner" in text or "Connection reset" in text or "Connection lost" in text:
             raise _TransientError(text) from None
+        if "private key" in text:
+            files = ", ".join(connection.ssh_config.get("identityfile", ["one in ~/.ssh"]))
+            text = f"an SSH key is {text} (of: {files})"
         raise _refuse(host, text, "") from None
     except TimeoutError:
         address = f"{connection.host}:{connection.port}"
         raise _away(host, f"{address} did not answer within {CONNECT_TIMEOUT} s") from None
     except socket.gaierror as error:
         raise _away(host, f"{connection.host}: {error.strerror}") from None
-    except (OSError, ValueError) as error:
-        # An unreadable or malformed key file, an unknown name, no route.
+    except OSError as error:
+        # An unreadable key file, or no route.
+        reason = (error.strerror or str(error)).lower()
+        raise _refuse(host, f"{error.filename}: {reason}" if error.filename else reason, "") from None
+    except ValueError as error:
         raise _refuse(host, str(error), "") from None
     transport = connection.transport
     transport.set_keepalive(KEEPALIVE)
