@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Noise from shell start-up files comes before this line; the client skips to it.
 MARKER = "HANDRAIL-AGENT-1"
+ACTIVE = ("activating", "activated", "switching", "switched")
+"""Steps of a transaction from which a host has to return."""
 
 # Reads "<length>\n<zlib data>" from standard input and runs it; later requests follow on the same stream.
 BOOTSTRAP = (

@@ -24,6 +24,7 @@ carries out a return, also when the agent was killed; if the guardian was killed
 were, the next process that gets the lock does.
 """
 
+import contextlib
 import errno
 import fcntl
 import glob
@@ -71,6 +72,24 @@ def write_atomic(path, text, mode=0o600):
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)
+
+
+def write_as_root(path, text, mode):
+    """Write a file where only root may, complete or not at all; through ``sudo -n`` where this is not root."""
+    if os.geteuid() == 0:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_atomic(path, text, mode)
+        os.chmod(path, mode)
+        return
+    temporary = path + ".handrail-new"
+    for argv, data in (
+        (["sudo", "-n", "install", "-D", "-m", "%o" % mode, "/dev/stdin", temporary], text.encode()),
+        (["sudo", "-n", "mv", "-f", temporary, path], b""),
+    ):
+        process = subprocess.run(argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if process.returncode != 0:
+            lines = process.stdout.decode("utf-8", "replace").splitlines()
+            raise Refused("service", "cannot write %s with sudo" % path, command=" ".join(argv), lines=lines)
 
 
 def read_text(path):
@@ -262,6 +281,17 @@ def listeners(port):
     return pids or None
 
 
+def connections_to(port):
+    """Return how many connections to a loopback port are open, on the listener's side."""
+    count = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in read_text(table).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "01" and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                count += 1
+    return count
+
+
 def ask_health(service):
     """Ask the health path once; return {"ok", "status", "seconds", "error", "release"}."""
     started = time.monotonic()
@@ -397,10 +427,31 @@ class App:
         if self.current_release() != release:
             raise Refused("switch", "current points at %r after switching to %r" % (self.current_release(), release))
 
+    def slot_release(self, slot):
+        """Return the release that a slot's link names, or ""."""
+        try:
+            return os.path.basename(os.readlink(self.path("slots", slot)))
+        except OSError:
+            return ""
+
+    def link_slot(self, slot, release):
+        """Point a slot at a release; like `switch`, one rename."""
+        os.makedirs(self.path("slots"), exist_ok=True)
+        temporary = "%s.%d.%d.tmp" % (self.path("slots", slot), os.getpid(), time.monotonic_ns())
+        os.symlink(os.path.join("..", "releases", release), temporary)
+        os.rename(temporary, self.path("slots", slot))
+        sync_folder(self.path("slots"))
+        if self.slot_release(slot) != release:
+            raise Refused("switch", "slot %s points at %r" % (slot, self.slot_release(slot)))
+
     def sweep(self, keep_release=""):
         """Delete leftovers: half-made releases, temporary links and half-written objects."""
         swept = []
-        for name in glob.glob(self.path("*.tmp")) + glob.glob(os.path.join(self.store, "objects", "*", "*.tmp")):
+        for name in (
+            glob.glob(self.path("*.tmp"))
+            + glob.glob(self.path("slots", "*.tmp"))
+            + glob.glob(os.path.join(self.store, "objects", "*", "*.tmp"))
+        ):
             os.unlink(name)
         known = set(os.listdir(self.releases)) if os.path.isdir(self.releases) else set()
         good = set(self.good_releases())
@@ -482,17 +533,8 @@ class Service:
             if read_text(path) == item["content"]:
                 continue
             changed = True
-            if item.get("root") and os.geteuid() != 0:
-                process = subprocess.run(
-                    ["sudo", "-n", "install", "-m", "%o" % item["mode"], "/dev/stdin", path],
-                    input=item["content"].encode(),
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                )
-                if process.returncode != 0:
-                    text = process.stdout.decode("utf-8", "replace").splitlines()
-                    raise Refused("service", "cannot write %s with sudo" % path, lines=text)
+            if item.get("root"):
+                write_as_root(path, item["content"], item["mode"])
             else:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 write_atomic(path, item["content"], item["mode"])
@@ -509,6 +551,25 @@ class Service:
     def stop(self):
         for argv in self.spec["stop"]:
             self._must(argv, "stop the service", 60 + self.spec.get("stop_timeout", 15))
+
+    def retire(self):
+        """Stop it for good: it does not start with the host either, and leaves no file behind. Best effort."""
+        for argv in self.spec["retire"]:
+            run(argv, 60 + self.spec.get("stop_timeout", 15))
+        for item in self.spec["files"]:
+            path = os.path.expanduser(item["path"])
+            if item.get("root") and os.geteuid() != 0:
+                run(["sudo", "-n", "rm", "-f", path], 20)
+            elif os.path.exists(path):
+                os.unlink(path)
+        for argv in self.spec["forget"]:
+            run(argv, 60)
+
+    def drain(self, seconds):
+        """Wait until no connection to its port is left, ``seconds`` at most."""
+        deadline = time.monotonic() + seconds
+        while connections_to(self.spec["port"]) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def pid(self):
         _, lines = run(self.spec["pid"], 20)
@@ -601,7 +662,150 @@ class Service:
             pause = min(pause * 1.3, max(2.0, self.spec["health_interval"]))
 
 
+class Proxy:
+    """The web server in front of the service: which instance it serves, and how to change that."""
+
+    def __init__(self, spec):
+        self.spec = spec
+
+    def live_port(self):
+        """Return the instance's port that the proxy serves, by the file that it looks at; 0 for none."""
+        text = "" if self.spec["flags"] else read_text(self.spec["path"])
+        for name, port in self.spec["ports"].items():
+            if self.spec["flags"]:
+                if os.path.exists(self.spec["flags"][name]):
+                    return port
+            elif re.search(r"127\.0\.0\.1:%d\b" % port, text):
+                return port
+        return 0
+
+    def ask_admin(self):
+        host, _, port = self.spec["admin"].partition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=5)
+        try:
+            connection.request("GET", "/config/apps/http")
+            return connection.getresponse().read().decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException):
+            return ""
+        finally:
+            connection.close()
+
+    def point(self, name):
+        """Serve an instance. What was configured before comes back where the proxy does not take the new file."""
+        before, content = read_text(self.spec["path"]), self.spec["contents"][name]
+        if not self.spec["flags"]:
+            # Also where it is the same: a reload may have been cut off.
+            self.load(before, content)
+            return
+        self.raise_flag(self.spec["flags"][name])
+        if before != content or "127.0.0.1:%d" % self.spec["ports"][name] not in self.ask_admin():
+            self.load(before, content)
+
+    def raise_flag(self, wanted):
+        """Move the one flag to its new name: one rename, so that there is always exactly one."""
+        present = [flag for flag in sorted(set(self.spec["flags"].values())) if os.path.exists(flag)]
+        if present == [wanted]:
+            return
+        if not present:
+            self.write_file(wanted, "")
+            return
+        for flag in present:
+            if self.spec["root"] and os.geteuid() != 0:
+                argv = ["sudo", "-n", "mv", "-f", flag, wanted]
+                code, lines = run(argv, 20)
+                if code != 0:
+                    raise Refused("proxy", "cannot move %s with sudo" % flag, command=" ".join(argv), lines=lines)
+            else:
+                os.replace(flag, wanted)
+
+    def load(self, before, content):
+        """Write the configuration, test it and make it take effect."""
+        self.write_file(self.spec["path"], content)
+        for argv in self.spec["test"] + self.spec["reload"]:
+            code, lines = run(argv, 60)
+            if code != 0:
+                if before:
+                    self.write_file(self.spec["path"], before)
+                raise Refused(
+                    "proxy",
+                    "the proxy refused the switch: `%s` %s" % (" ".join(argv), how_it_ended(code)),
+                    command=" ".join(argv),
+                    returncode=code,
+                    lines=lines[-20:],
+                )
+
+    def write_file(self, path, content):
+        if self.spec["root"]:
+            write_as_root(path, content, 0o644)
+        else:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            write_atomic(path, content, 0o644)
+
+    def problems(self):
+        """Return why it cannot be used, as sentences."""
+        for argv in self.spec["check"]:
+            code, lines = run(argv, 20)
+            if code != 0:
+                last = ": " + lines[-1] if lines else ""
+                return ["the proxy cannot be used: `%s` %s%s" % (" ".join(argv), how_it_ended(code), last)]
+        line, place = self.spec["include_line"], self.spec["included_by"]
+        if line and line not in [each.strip() for each in read_text(place).splitlines()]:
+            return ["the proxy's %s lacks the line: %s" % (place, line)]
+        if self.spec["admin"] and not self.ask_admin():
+            return ["the proxy does not answer on its admin address %s" % self.spec["admin"]]
+        return []
+
+
+class Instances:
+    """The processes that may serve an app here: ``web``, and the slots of blue-green."""
+
+    def __init__(self, app, spec):
+        self.app = app
+        self.spec = spec or {}
+        self.proxy = Proxy(spec["proxy"]) if self.spec.get("proxy") else None
+        self.specs = {}
+        if spec:
+            self.specs["web"] = spec
+            # A host that never was blue-green has no slots, and is not asked for them.
+            if spec.get("strategy") == "blue-green" or os.path.isdir(app.path("slots")):
+                self.specs.update(spec.get("slots") or {})
+
+    def service(self, name):
+        return Service(self.app, self.specs.get(name) or {})
+
+    def release(self, name):
+        """Return the release that an instance is linked to."""
+        return self.app.current_release() if name == "web" else self.app.slot_release(name)
+
+    def live(self):
+        """Return the name of the instance that serves: by the proxy's word, else by what runs; "" for none."""
+        if len(self.specs) < 2:
+            return "web" if self.specs and self.app.current_release() else ""
+        port = self.proxy.live_port() if self.proxy else 0
+        behind = [name for name, spec in self.specs.items() if spec["port"] == port]
+        for name in behind + [name for name in self.specs if name not in behind]:
+            if self.service(name).pid():
+                return name
+        current = self.app.current_release()
+        linked = [name for name in ("blue", "green") if current and self.release(name) == current]
+        return [*linked, "web"][0] if current else ""
+
+    def goal(self, live):
+        """Return the instance that the next release starts in."""
+        if self.spec.get("strategy") != "blue-green":
+            return "web"
+        taken = self.specs[live]["port"] if live else 0
+        return next(name for name in ("blue", "green") if name != live and self.specs[name]["port"] != taken)
+
+    def others(self, name):
+        """Return the instances that run beside ``name``."""
+        return [other for other in self.specs if other != name and self.service(other).pid()]
+
+
 # ---------------------------------------------------------------- the transaction
+
+# Steps from which a host has to return.
+ACTIVE = ("activating", "activated", "switching", "switched")
 
 
 class Transaction:
@@ -647,6 +851,16 @@ class Transaction:
             os.unlink(temporary)
         return self.decision()
 
+    @contextlib.contextmanager
+    def acting(self):
+        """Keep the agent and the guardian from moving links and traffic at the same time."""
+        fd = os.open(self.path("acting"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
     def decision(self):
         return read_text(self.path("decision")).strip()
 
@@ -661,12 +875,22 @@ class Transaction:
 
     def perform_return(self, reason):
         """Bring back the release that served before; idempotent. Returns the outcome that it recorded."""
+        with self.acting():
+            return self.perform_return_alone(reason)
+
+    def perform_return_alone(self, reason):
         state = self.state()
         previous = state.get("from") or ""
-        service = Service(self.app, state.get("service"))
+        instances = Instances(self.app, state.get("service"))
+        live, goal = state.get("live") or "", state.get("goal") or "web"
+        service = instances.service(goal)
         outcome = {"ok": True, "serves": previous, "why": "", "reason": reason}
         try:
-            self.app.switch(previous)
+            if previous and live and live != goal:
+                self.return_to(instances, live, goal, previous, outcome)
+                service = None
+            else:
+                self.app.switch(previous)
             if service and previous:
                 if not service.look(previous)["ok"]:
                     service.restart()
@@ -699,6 +923,24 @@ class Transaction:
         self.update(step="returned", outcome=outcome)
         return outcome
 
+    def return_to(self, instances, live, goal, previous, outcome):
+        """Bring the instance back that served before, which as a rule still runs, and end the new one."""
+        old, new = instances.service(live), instances.service(goal)
+        if old.spec["port"] == new.spec["port"]:
+            new.retire()
+        if live != "web":
+            self.app.link_slot(live, previous)
+        self.app.switch(previous)
+        if not old.look(previous)["ok"]:
+            old.restart()
+        report = old.wait_until_healthy(previous)
+        if not report["ok"]:
+            outcome["ok"], outcome["why"] = False, report["why"]
+        # Also where it seems to point there: a reload may have been cut off.
+        if instances.proxy:
+            instances.proxy.point(live)
+        new.retire()
+
     def recover(self):
         """Finish what a dead client, agent and guardian left between activation and the end.
 
@@ -712,7 +954,7 @@ class Transaction:
         if self.decision() == "commit":
             commit_history(self.app, self)
             return "recorded release %s, whose commit had been cut short" % state["release"]
-        if state["step"] in ("activating", "activated"):
+        if state["step"] in ACTIVE:
             self.decide("return")
             outcome = self.perform_return("its client, agent and guardian died")
             if not outcome["ok"]:
@@ -738,6 +980,7 @@ def commit_history(app, transaction, seconds=None):
         "bundle": state.get("bundle", ""),
         "migrated": bool(state.get("migrated")),
         "missing": state.get("missing") or [],
+        "slot": state.get("goal") if state.get("goal") in ("blue", "green") else "",
         "deploy": state["deploy"],
         "started": state.get("since"),
         "finished": time.time(),
@@ -933,9 +1176,13 @@ class Agent:
         }
 
     def op_status(self, request, _payload):
-        service = Service(self.app, request.get("service"))
+        instances = Instances(self.app, request.get("service"))
+        live = instances.live()
+        service = instances.service(live or "web")
         report = service.look() if service else None
         return {
+            "slot": live if live in ("blue", "green") else "",
+            "proxy_port": instances.proxy.live_port() if instances.proxy else None,
             "current": self.app.current_release(),
             "good": self.app.good_releases(),
             "history": self.app.history()[-200:],
@@ -946,7 +1193,8 @@ class Agent:
         }
 
     def op_logs(self, request, _payload):
-        service = Service(self.app, request["service"])
+        instances = Instances(self.app, request["service"])
+        service = instances.service(instances.live() or "web")
         if not request.get("follow"):
             return {"lines": service.logs(request["lines"])}
         argv = [word.replace("{lines}", str(request["lines"])) for word in service.spec["logs_follow"]]
@@ -990,7 +1238,10 @@ class Agent:
             code = run([path, "-c", "import ssl, zlib"], 20)[0] if path else 1
             if code != 0:
                 problems.append("no working python%s was found" % request["python"])
-        service = Service(app, request.get("service"))
+        instances = Instances(app, request.get("service"))
+        service = instances.service(instances.goal(instances.live())) if instances.specs else Service(app, None)
+        if instances.proxy:
+            problems.extend(instances.proxy.problems())
         if service:
             for argv in service.spec["check"]:
                 code, lines = run(argv, 20)
@@ -1328,13 +1579,23 @@ class Agent:
             raise Refused("bad-request", "release %s is not complete on this host" % release)
         if self.syncing:
             self.syncing.join()
-        state = transaction.update(step="activating", service=request.get("service"), lease=request["lease"])
+        instances = Instances(self.app, request.get("service"))
+        live = instances.live()
+        goal = instances.goal(live) if instances.specs else "web"
+        state = transaction.update(
+            step="activating", service=request.get("service"), lease=request["lease"], live=live, goal=goal
+        )
         with open(transaction.path("lease"), "w", encoding="ascii"):
             pass
         self.start_guardian(transaction)
-        self.app.switch(release)
-        service = Service(self.app, state["service"])
+        if goal == "web":
+            self.app.switch(release)
+        else:
+            self.app.link_slot(goal, release)
+        service = instances.service(goal)
         if service:
+            if live and live != goal and instances.specs[live]["port"] == service.spec["port"]:
+                instances.service(live).stop()
             try:
                 service.restart()
             except Refused as error:
@@ -1342,7 +1603,10 @@ class Agent:
                 error.facts["lines"] = error.facts.get("lines", []) + service.logs(20)
                 raise
         transaction.update(step="activated")
-        return {"from": state["from"]}
+        moves = bool(live) and live != goal
+        if service and instances.proxy:
+            moves = moves or instances.proxy.live_port() != service.spec["port"]
+        return {"from": state["from"], "moves": moves or goal != "web"}
 
     def start_guardian(self, transaction):
         program = transaction.path("agent.py")
@@ -1373,15 +1637,60 @@ class Agent:
         """Wait until the new release proves that it runs and is healthy, or say why it does not."""
         transaction = Transaction(self.app)
         state = transaction.state()
-        if self.app.current_release() != state["release"]:
-            raise Refused("unhealthy", "current points at %s" % (self.app.current_release() or "nothing"))
-        service = Service(self.app, state.get("service"))
+        instances = Instances(self.app, state.get("service"))
+        goal = state.get("goal") or "web"
+        if instances.release(goal) != state["release"]:
+            raise Refused("unhealthy", "%s points at %s" % (goal, instances.release(goal) or "nothing"))
+        service = instances.service(goal)
         if not service:
             return {"health": None}
         report = service.wait_until_healthy(state["release"], self.stop)
         if not report["ok"]:
             raise Refused("unhealthy", report["why"], lines=service.logs(20))
         return report
+
+    def op_switch(self, _request, _payload):
+        """Send the traffic to the verified instance, and watch it with traffic before anybody decides."""
+        self.must_hold_lock()
+        transaction = Transaction(self.app)
+        state = transaction.state()
+        instances = Instances(self.app, state.get("service"))
+        service = instances.service(state["goal"])
+        with transaction.acting():
+            if transaction.decision():
+                raise Refused("returned", "this host has already decided to %s" % transaction.decision())
+            transaction.update(step="switching")
+            if instances.proxy:
+                instances.proxy.point(state["goal"])
+            self.app.switch(state["release"])
+            switched = time.time()
+        deadline = time.monotonic() + instances.spec.get("watch", 0.0)
+        while True:
+            report = service.look(state["release"])
+            if not report["ok"]:
+                raise Refused("unhealthy", "with traffic: %s" % report["why"], lines=service.logs(20))
+            if time.monotonic() >= deadline or self.stop.wait(0.25):
+                break
+        with transaction.acting():
+            if not transaction.decision():
+                transaction.update(step="switched")
+        return {"switched": switched, "health": report["health"]}
+
+    def op_retire(self, request, _payload):
+        """After a commit: let the requests in the instances that no longer serve end, and stop those."""
+        self.must_hold_lock()
+        instances = Instances(self.app, request["service"])
+        if not instances.specs:
+            return {"retired": []}
+        live = instances.live()
+        if instances.release(live) != self.app.current_release():
+            raise Refused("bad-request", "%s serves %s" % (live, instances.release(live) or "nothing"))
+        retired = instances.others(live)
+        for name in retired:
+            old = instances.service(name)
+            old.drain(request["drain"])
+            old.retire()
+        return {"retired": retired}
 
     def op_commit(self, request, _payload):
         """Decide to keep the new release, unless the lease has already decided otherwise."""
@@ -1409,7 +1718,7 @@ class Agent:
         state = transaction.state()
         if not state or state["deploy"] != request["deploy"]:
             return {"serves": self.app.current_release(), "ok": True, "why": ""}
-        if state["step"] in ("activating", "activated", "returned"):
+        if state["step"] in ACTIVE or state["step"] == "returned":
             write_atomic(transaction.path("reason"), request.get("reason", ""))
             if transaction.decide("return") == "commit":
                 raise Refused("committed", "this host has already committed %s" % state["release"])

@@ -48,6 +48,8 @@ def problems(project: Project) -> Iterator[Problem]:
             why = "is taken by the contract, env/example.env" if name == "example" else "is not a name"
             yield path, f"environment {shown(name)} {why}; expected letters, digits, - and _"
         yield from _environment(path, environment)
+        if environment.strategy == "blue-green":
+            yield from _blue_green(path, environment, project.service)
     for when in project.hooks.__struct_fields__:
         for index, command in enumerate(getattr(project.hooks, when)):
             yield from _command(("hooks", when, index), command)
@@ -116,9 +118,22 @@ def _rolling(path: KeyPath, environment: Environment) -> Iterator[Problem]:
     for index, size in enumerate(environment.batches):
         if problem := batch_problem(size):
             yield (*path, "batches", index), problem
-    if environment.batch_wait != 0:
-        yield from _seconds((*path, "batch_wait"), environment.batch_wait)
+    for key in ("batch_wait", "watch", "drain"):
+        if getattr(environment, key) != 0:
+            yield from _seconds((*path, key), getattr(environment, key))
     yield from _between((*path, "max_failed"), environment.max_failed, 0, 1000)
+
+
+def _blue_green(path: KeyPath, environment: Environment, service: Service | None) -> Iterator[Problem]:
+    if service is None:
+        yield (*path, "strategy"), "strategy is 'blue-green', and there is no [tool.handrail.service] to switch"
+    elif not service.health:
+        yield (*path, "strategy"), "strategy is 'blue-green', which asks the new release before the switch: set health"
+    if environment.proxy is None:
+        yield (*path, "strategy"), 'strategy is \'blue-green\', which needs a proxy = { kind = "caddy", site = "…" }'
+    slots = environment.slots
+    if slots and (len(slots) != 2 or slots[0] == slots[1] or not all(1 <= port <= 65535 for port in slots)):
+        yield (*path, "slots"), f"slots is {shown(slots)}, expected two different ports"
 
 
 def _smoke(path: KeyPath, check: Smoke) -> Iterator[Problem]:

@@ -105,19 +105,35 @@ class Setup(_Table, frozen=True):
     """Python version of the virtual environment; empty: uv's choice from requires-python."""
 
 
+class Proxy(_Table, frozen=True):
+    """``[tool.handrail.environments.<name>.proxy]``: the web server in front of the service on each host."""
+
+    kind: Literal["caddy", "nginx"]
+    site: str
+    """Where it listens: ``shop.example.com``, ``:8080`` or ``http://shop.example.com``."""
+
+
 class Environment(_Table, frozen=True):
     """``[tool.handrail.environments.<name>]``: where a release goes and under which rules."""
 
     hosts: list[str]
     """``[user@]host[:port]``, each may name variables as ``${NAME}``; the first one runs migrations."""
-    strategy: Literal["restart", "rolling"] = "restart"
-    """How hosts change: ``restart`` all at once, ``rolling`` batch by batch."""
+    strategy: Literal["restart", "rolling", "blue-green"] = "restart"
+    """How hosts change: ``restart`` all at once, ``rolling`` batch by batch, ``blue-green`` side by side."""
     batches: list[int | str] = msgspec.field(default_factory=lambda: [1, "25%"])
     """``rolling``: size of each next batch, in hosts or per cent of them; the last one repeats."""
     batch_wait: float = 0.0
     """``rolling``: seconds between a batch that became healthy and the next."""
     max_failed: int = 0
     """``rolling``: hosts that may fail, keep the old release and be left out, before all return."""
+    proxy: Proxy | None = None
+    """The web server in front; ``blue-green`` needs one."""
+    slots: list[int] = []
+    """``blue-green``: the two loopback ports; empty: the service's and the next one."""
+    watch: float = 2.0
+    """``blue-green``: seconds for which the new release must stay healthy with traffic before it is kept."""
+    drain: float = 10.0
+    """``blue-green``: seconds that requests in the old release may take to end before it is stopped."""
     approval: bool = False
     """Ask for the environment's name to be typed before anything changes."""
     require_check: bool = False

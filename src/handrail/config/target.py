@@ -8,6 +8,7 @@ could pass for an option.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from handrail.config.secret import Secret, mask_secrets
 from handrail.errors import ConfigError
 
 if TYPE_CHECKING:
-    from handrail.config.schema import Project, Service
+    from handrail.config.schema import Environment, Project, Proxy, Service
     from handrail.config.values import Values
 
 _ADDRESS = re.compile(
@@ -49,6 +50,11 @@ class Target:
     batches: list[int | str]
     batch_wait: float
     max_failed: int
+    proxy: Proxy | None
+    slots: dict[str, int]
+    """Loopback port by slot, ``blue`` and ``green``; empty without a service."""
+    watch: float
+    drain: float
     approval: bool
     require_check: bool
     tag: bool
@@ -104,6 +110,12 @@ def resolve(project: Project, env_name: str, values: Values) -> Target:
         batches=env.batches,
         batch_wait=env.batch_wait,
         max_failed=env.max_failed,
+        proxy=_proxy(env.proxy, expanded, place(values.root, "environments", env_name, "proxy", "site"))
+        if env.proxy
+        else None,
+        slots=_slots(env, service.port) if service else {},
+        watch=env.watch,
+        drain=env.drain,
         approval=env.approval,
         require_check=env.require_check,
         tag=env.tag,
@@ -122,6 +134,24 @@ def resolve(project: Project, env_name: str, values: Values) -> Target:
         service=service,
         warnings=warnings,
     )
+
+
+def _slots(env: Environment, port: int) -> dict[str, int]:
+    blue, green = env.slots or (port, port + 1 if port < 65535 else port - 1)
+    return {"blue": blue, "green": green}
+
+
+def _proxy(proxy: Proxy, expanded: Callable[..., str], where: str) -> Proxy:
+    import msgspec
+
+    from handrail.config.site import parse_site
+
+    site = expanded(proxy.site, "proxy", "site")
+    try:
+        parse_site(site)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}") from None
+    return msgspec.structs.replace(proxy, site=site)
 
 
 def parse_address(text: str) -> Address:

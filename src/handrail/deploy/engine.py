@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail import agent
 from handrail.config.batches import split
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
@@ -62,6 +63,7 @@ DEPLOY_PHASES = [
     "commit",
 ]
 ROLLBACK_PHASES = ["lock", "activate", "verify", "commit"]
+BLUE_GREEN = "blue-green"
 MIB = 1 << 20
 # Unpacked wheels and bytecode take about this much of their packed size.
 UNPACKED = 4
@@ -108,6 +110,10 @@ class _Run:
     begun: bool = False
     activated: set[str] = field(default_factory=set)
     """Hosts where activation has begun: they return, the others forget."""
+    moving: set[str] = field(default_factory=set)
+    """Hosts where the new release stands beside the old one, so that traffic has to move."""
+    switched: dict[str, float] = field(default_factory=dict)
+    """The hosts' own clocks when they switched, in seconds since 1970."""
     committed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """Hosts that could not be reached and were left out, each with the reason."""
@@ -124,6 +130,9 @@ class _Run:
 
     def show_board(self, phases: Sequence[str]) -> None:
         """Show progress from here on; what asks the user something must come before."""
+        if self.job.target.strategy == BLUE_GREEN:
+            # Two instances side by side: the verified one gets the traffic, the other one ends after the commit.
+            phases = [*phases[:-1], "switch", "commit", "drain"]
         board = self.display.enter_context(self.job.printer.board(self.fleet.hosts, phases))
         self.display.enter_context(self.fleet.showing(board))
 
@@ -212,10 +221,33 @@ class _Run:
             self.work_on([host for host in batch if host not in self.left_out], "verify", self.verify)
         if self.left_out and set(self.left_out) >= set(self.fleet.hosts):
             raise next(iter(self.failures.values()))
+        # Every new instance is well before any traffic moves; then it moves on all hosts at once.
+        self.step(
+            "switch" if target.strategy == BLUE_GREEN else "",
+            self.switch,
+            sorted(self.moving, key=self.fleet.hosts.index),
+        )
 
     def activate(self, session: Session) -> None:
         self.activated.add(session.host)
-        session.call("activate", service=self.services[session.host], lease=self.job.target.lease)
+        answer = session.call("activate", service=self.services[session.host], lease=self.job.target.lease)
+        if answer["moves"]:
+            self.moving.add(session.host)
+
+    def switch(self, session: Session) -> None:
+        self.switched[session.host] = session.call("switch")["switched"]
+
+    def drain(self) -> None:
+        """Stop what no longer serves. The release is committed: a failure here is a warning."""
+
+        def work(session: Session) -> None:
+            if session.host in self.committed:
+                session.call("retire", service=self.services[session.host], drain=self.job.target.drain)
+
+        phase = "drain" if self.job.target.strategy == BLUE_GREEN else ""
+        _, failures = self.fleet.each(phase, work, [host for host in self.fleet.hosts if host in self.moving])
+        for host, error in failures.items():
+            self.job.printer.warn(f"{host}: the old instance was not stopped: {error.message}; the next deploy does it")
 
     def verify(self, session: Session) -> None:
         self.health[session.host] = session.call("verify").get("health")
@@ -367,9 +399,13 @@ class _Run:
             }
         session.call("begin", state=state, keep=self.job.target.keep, digests=[])
         self.activated.add(session.host)
-        session.call("activate", service=self.services[session.host], lease=self.job.target.lease)
+        service = self.services[session.host]
+        answer = session.call("activate", service=service, lease=self.job.target.lease)
         session.call("verify")
+        if answer["moves"]:
+            session.call("switch")
         session.call("commit", deploy=undo)
+        session.call("retire", service=service, drain=self.job.target.drain)
         return {"serves": previous, "ok": True, "why": ""}
 
     # -- result
@@ -458,6 +494,7 @@ def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str
         run.hook("after_activate")
         run.hook("before_commit")
         run.commit()
+        run.drain()
         return run.document("good")
 
 
@@ -480,6 +517,7 @@ def roll_back(job: Job, to: str, confirm: Callable[[str, list[str]], None]) -> d
         run.hook("after_activate")
         run.hook("before_commit")
         run.commit()
+        run.drain()
         return run.document("good")
 
 
@@ -496,7 +534,7 @@ def abort(job: Job) -> dict[str, str]:
             if not state or state["step"] == "returned":
                 states[host] = f"nothing to abort; serves {fact['current'] or 'nothing'}"
                 continue
-            if state["step"] not in ("activating", "activated") or not fact["lock"]["held"]:
+            if state["step"] not in agent.ACTIVE or not fact["lock"]["held"]:
                 # Taking the lock finishes what was activated; the rest is swept below.
                 fleet_lock(session, job)
             outcome = session.call("return", deploy=state["deploy"], reason="aborted", result="aborted")

@@ -30,28 +30,45 @@ def release_number(release: str) -> int:
 
 def service_for(target: Target, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the service as the agent on this host runs it, or None for an app without one."""
-    from handrail.runtime import service_spec
+    from handrail.runtime import proxy_spec, service_spec
 
     service = target.service
     if service is None:
         return None
-    spec = service_spec(
-        target.manager,
-        app=target.app,
-        app_dir=facts["folder"],
-        user=facts["user"],
-        is_root=facts["uid"] == 0,
-        facts=facts,
-        stop_timeout=service.stop_timeout,
-    )
-    spec.update(
-        port=target.port,
-        health=service.health,
-        health_status=service.health_status,
-        health_timeout=service.health_timeout,
-        health_interval=service.health_interval,
-        stop_timeout=service.stop_timeout,
-    )
+
+    def instance(slot: str, port: int) -> dict[str, Any]:
+        spec = service_spec(
+            target.manager,
+            app=target.app,
+            app_dir=facts["folder"],
+            user=facts["user"],
+            is_root=facts["uid"] == 0,
+            facts=facts,
+            stop_timeout=service.stop_timeout,
+            slot=slot,
+        )
+        spec.update(
+            port=port,
+            health=service.health,
+            health_status=service.health_status,
+            health_timeout=service.health_timeout,
+            health_interval=service.health_interval,
+            stop_timeout=service.stop_timeout,
+        )
+        return spec
+
+    spec = instance("", target.port)
+    # Sent whatever the strategy is: a host that changes from one to another has both.
+    spec["slots"] = {slot: instance(slot, port) for slot, port in target.slots.items()}
+    spec["strategy"] = target.strategy
+    spec["watch"] = target.watch
+    spec["drain"] = target.drain
+    spec["proxy"] = None
+    if target.proxy:
+        ports = {"web": target.port, **target.slots}
+        spec["proxy"] = proxy_spec(
+            target.proxy.kind, app=target.app, site=target.proxy.site, ports=ports, is_root=facts["uid"] == 0
+        )
     return spec
 
 
@@ -62,12 +79,16 @@ def launchers_for(target: Target, release: str) -> dict[str, str]:
     service = target.service
     if service is None:
         return {}
-    commands = {"web": service.command, "migrate": service.migrate}
-    return {
-        process: render_launcher(command, app=target.app, process=process, port=target.port, release=release)
-        for process, command in commands.items()
-        if command
-    }
+
+    def launcher(command: str, process: str, port: int) -> str:
+        return render_launcher(command, app=target.app, process=process, port=port, release=release)
+
+    launchers = {"web": launcher(service.command, "web", target.port)}
+    for slot, port in target.slots.items():
+        launchers[f"web-{slot}"] = launcher(service.command, "web", port)
+    if service.migrate:
+        launchers["migrate"] = launcher(service.migrate, "migrate", target.port)
+    return launchers
 
 
 def environment_text(variables: Mapping[str, Value]) -> str:

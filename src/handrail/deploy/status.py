@@ -63,6 +63,7 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
         "previous": before[-1].get("from") if before else None,
         "committed": committed,
         "running_release": (service or {}).get("running_release") or None,
+        "slot": answer["slot"],
         "ok": ok and committed,
         "why": (service or {}).get("why", ""),
         "health": health,
@@ -80,8 +81,8 @@ def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
     return {
         "next": error.next_step,
         "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
-        "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None, "transaction": None,
-        "history": [], "good": [], "error": error.message,
+        "slot": "", "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None,
+        "transaction": None, "history": [], "good": [], "error": error.message,
     }  # fmt: skip
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from handrail.runtime.launcher import render_env, render_launcher
 from handrail.runtime.process import Process
+from handrail.runtime.proxy import proxy_spec
 from handrail.runtime.registry import builder_for
 
-__all__ = ["render_env", "render_launcher", "service_spec"]
+__all__ = ["proxy_spec", "render_env", "render_launcher", "service_spec"]
 
 
 def service_spec(
@@ -29,6 +30,7 @@ def service_spec(
     is_root: bool,
     facts: Mapping[str, Any],
     stop_timeout: float,
+    slot: str = "",
 ) -> dict[str, Any]:
     """Return what the agent needs to run one process of an app under ``manager``, as a JSON-able dict.
 
@@ -39,6 +41,7 @@ def service_spec(
         is_root: whether the agent itself runs as root; otherwise systemd is asked through ``sudo -n``.
         facts: what the agent found out about the host; see `handrail.runtime.supervisor` for its part.
         stop_timeout: seconds between the polite stop and the kill.
+        slot: ``blue`` or ``green`` for one of two instances side by side.
 
     The dict holds:
         ``name``, ``manager``: the service's name there (``<app>-<process>``).
@@ -47,6 +50,7 @@ def service_spec(
             The process may be running afterwards, but not necessarily the new one: run ``restart`` next.
         ``start``, ``restart``, ``stop``: run in order. After ``restart`` the running process is one that was
             started after the call, whatever was there before (running, crashed, given up on, never started).
+        ``retire``: like ``stop``, and it does not start with the host either; run ``forget`` once the files are gone.
         ``pid``: prints the main process's id. Where it is not running it prints ``0`` or a sentence, and its
             exit status says nothing: take the output as a number, and anything else as 0.
         ``logs``, ``logs_follow``: one argv each, with the literal ``{lines}``.
@@ -63,5 +67,6 @@ def service_spec(
         user=user,
         is_root=is_root,
         stop_timeout=stop_timeout,
+        slot=slot,
     )
     return builder_for(manager)(described, facts)

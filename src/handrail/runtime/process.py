@@ -29,6 +29,8 @@ class Process:
     user: str
     is_root: bool
     stop_timeout: float
+    slot: str = ""
+    """``blue`` or ``green`` where two of it stand side by side; empty for the only one."""
 
     def __post_init__(self) -> None:
         for what, name in (("app name", self.app), ("process name", self.process)):
@@ -43,17 +45,23 @@ class Process:
     @property
     def name(self) -> str:
         """The service's name in the process manager."""
-        return f"{self.app}-{self.process}"
+        return f"{self.app}-{self.program}"
+
+    @property
+    def program(self) -> str:
+        """The process's name within the app, with its slot."""
+        return f"{self.process}-{self.slot}" if self.slot else self.process
 
     @property
     def launcher(self) -> str:
-        """What the manager starts; a path through ``current``, so it is resolved at each start."""
-        return f"{self.app_dir}/current/.handrail/run-{self.process}"
+        """What the manager starts; a path through a link, so it is resolved at each start."""
+        link = f"slots/{self.slot}" if self.slot else "current"
+        return f"{self.app_dir}/{link}/.handrail/run-{self.program}"
 
     @property
     def log_file(self) -> str:
         """Where the output goes under a manager that keeps no journal of its own."""
-        return f"{self.app_dir}/shared/log/{self.process}.log"
+        return f"{self.app_dir}/shared/log/{self.program}.log"
 
 
 def check_path(what: str, path: str) -> None:

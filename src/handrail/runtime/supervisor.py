@@ -63,6 +63,8 @@ def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
         "start": [[*ctl, "start", process.name]],
         "restart": [[*ctl, "restart", process.name]],
         "stop": [[*ctl, "stop", process.name]],
+        "retire": [[*ctl, "stop", process.name]],
+        "forget": [[*ctl, "reread"], [*ctl, "update", process.name]],
         "pid": [*ctl, "pid", process.name],
         "logs": tail,
         "logs_follow": ["tail", "-n", "{lines}", "-F", process.log_file],

@@ -37,6 +37,8 @@ def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
         "start": [[*systemctl, "start", unit]],
         "restart": [[*systemctl, "restart", unit]],
         "stop": [[*systemctl, "stop", unit]],
+        "retire": [[*systemctl, "--quiet", "disable", "--now", unit]],
+        "forget": [[*systemctl, "daemon-reload"]],
         # Reading needs no rights, and prints 0 for a unit that is not running or does not exist.
         "pid": ["systemctl", "show", "--property=MainPID", "--value", unit],
         "logs": journal,
@@ -51,7 +53,7 @@ def render_unit(process: Process) -> str:
     return f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
 [Unit]
-Description={_escape(process.app)} ({_escape(process.process)})
+Description={_escape(process.app)} ({_escape(process.program)})
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0

@@ -22,7 +22,7 @@ REPOSITORY = "handrail-test-host"
 USER = "deploy"
 PREFERRED_SUITE = "bookworm"
 PACKAGES = (
-    "ca-certificates", "caddy", "dbus", "openssh-server", "procps", "python3", "python3-venv", "sudo",
+    "ca-certificates", "caddy", "dbus", "nginx-light", "openssh-server", "procps", "python3", "python3-venv", "sudo",
     "systemd", "systemd-sysv",
 )  # fmt: skip
 
@@ -45,6 +45,9 @@ printf '{USER} ALL=(ALL) NOPASSWD: ALL\\n' > /etc/sudoers.d/{USER}
 chmod 0440 /etc/sudoers.d/{USER}
 printf 'LogLevel DEBUG1\\nPasswordAuthentication no\\nUseDNS no\\n' > /etc/ssh/sshd_config.d/test.conf
 rm -f /etc/ssh/ssh_host_*
+install -d /etc/caddy/handrail
+printf 'import /etc/caddy/handrail/*.caddy\\n' > /etc/caddy/Caddyfile
+rm -f /etc/nginx/sites-enabled/default /etc/systemd/system/multi-user.target.wants/nginx.service
 rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
 rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/*
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do

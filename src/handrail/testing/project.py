@@ -181,5 +181,11 @@ def _environment() -> dict[str, str]:
 
 
 def _table(name: str, table: Mapping[str, Any]) -> str:
+    return f"[{name}]\n" + "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + " }"
     # JSON's strings, numbers, booleans and lists are TOML's, too.
-    return f"[{name}]\n" + "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in table.items())
+    return json.dumps(value, ensure_ascii=False)

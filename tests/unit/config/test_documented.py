@@ -20,6 +20,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[tool.handrail.service]": schema.Service,
     "[tool.handrail.build]": schema.Build,
     "[tool.handrail.environments.<name>]": schema.Environment,
+    "[tool.handrail.environments.<name>.proxy]": schema.Proxy,
     "[[tool.handrail.smoke]]": schema.Smoke,
     "[tool.handrail.checks]": schema.Checks,
     "[tool.handrail.setup]": schema.Setup,

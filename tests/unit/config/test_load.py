@@ -318,3 +318,26 @@ def test_a_place_that_is_not_written_down_is_its_table(tmp_path: Path) -> None:
 
     assert place(tmp_path, "environments", "staging", "root") == "pyproject.toml:11"
     assert place(tmp_path / "elsewhere", "app") == "pyproject.toml"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('strategy = "blue-green"', "needs a proxy"),
+        ('strategy = "blue-green"\nproxy = { kind = "caddy", site = ":80" }\nslots = [1, 1]', "two different ports"),
+        ('strategy = "rolling"\nbatches = []', "batches is empty"),
+        ('strategy = "rolling"\nbatches = ["ten"]', "is no batch"),
+        ('strategy = "roling"', "rolling"),
+        ("watch = -1", "expected seconds"),
+    ],
+)
+def test_a_strategy_that_cannot_work_is_named_with_its_line(tmp_path: Path, lines: str, message: str) -> None:
+    found = failure(tmp_path, GOOD.replace("keep = 3", lines))
+    assert found.startswith("pyproject.toml:")
+    assert message in found
+
+
+def test_blue_green_asks_for_a_health_path(tmp_path: Path) -> None:
+    lines = 'strategy = "blue-green"\nproxy = { kind = "caddy", site = ":80" }'
+    text = GOOD.replace("keep = 3", lines).replace('health = "/healthz"\n', "")
+    assert "set health" in failure(tmp_path, text)

@@ -41,7 +41,9 @@ def test_a_service_description_travels_as_json_and_has_every_part(manager: str) 
     described = spec(manager)
 
     assert json.loads(json.dumps(described)) == described
-    assert " ".join(sorted(described)) == ("check files logs logs_follow manager name pid reload restart start stop")
+    assert " ".join(sorted(described)) == (
+        "check files forget logs logs_follow manager name pid reload restart retire start stop"
+    )
     assert described["name"] == "shop-web"
 
 

@@ -1,0 +1,33 @@
+"""The address at which a proxy serves an app."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from handrail.errors import ConfigError
+
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
+_SITE = re.compile(rf"(?P<scheme>https?://)?(?P<name>{_NAME})?(?::(?P<port>[0-9]{{1,5}}))?")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a proxy listens: ``shop.example.com``, ``:8080``, ``http://shop.example.com:8080``."""
+
+    scheme: str
+    name: str
+    port: int
+
+
+def parse_site(text: str) -> Site:
+    """Return the parts of an address.
+
+    Raises:
+        ConfigError: it is none; without a place.
+    """
+    match = _SITE.fullmatch(text)
+    port = int(match["port"]) if match and match["port"] else 0
+    if match is None or not (match["name"] or match["port"]) or port > 65535:
+        raise ConfigError(f"site {text!r}: expected one such as shop.example.com, :8080 or http://shop.example.com")
+    return Site((match["scheme"] or "").removesuffix("://"), match["name"] or "", port)

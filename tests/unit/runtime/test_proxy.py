@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from handrail.config.site import Site, parse_site
+from handrail.errors import ConfigError
+from handrail.runtime import proxy_spec
+
+pytestmark = pytest.mark.unit
+
+PORTS = {"web": 8000, "blue": 8000, "green": 8001}
+
+
+def spec(kind: str, site: str = ":8080", *, is_root: bool = False) -> dict[str, object]:
+    return proxy_spec(kind, app="shop", site=site, ports=PORTS, is_root=is_root)
+
+
+@pytest.mark.parametrize(
+    ("text", "site"),
+    [
+        ("shop.example.com", Site("", "shop.example.com", 0)),
+        (":8080", Site("", "", 8080)),
+        ("http://shop.example.com:8080", Site("http", "shop.example.com", 8080)),
+        ("https://shop.example.com", Site("https", "shop.example.com", 0)),
+    ],
+)
+def test_a_site_is_a_name_a_port_or_both(text: str, site: Site) -> None:
+    assert parse_site(text) == site
+
+
+@pytest.mark.parametrize("text", ["", "http://", ":", ":99999", "a b", "shop;reload", "shop{", "ftp://shop", "-shop"])
+def test_anything_that_could_break_out_of_a_configuration_file_is_no_site(text: str) -> None:
+    with pytest.raises(ConfigError, match="expected one such as"):
+        parse_site(text)
+
+
+def test_caddys_file_is_the_same_for_all_and_a_flag_tells_who_serves() -> None:
+    caddy = spec("caddy", "shop.example.com")
+    contents = caddy["contents"]
+    assert isinstance(contents, dict)
+    assert len(set(contents.values())) == 1
+    assert "shop.example.com {" in contents["blue"]
+    assert contents["blue"].count("reverse_proxy 127.0.0.1:8001 {") == 1
+    assert caddy["flags"] == {
+        "web": "/etc/caddy/handrail/shop.live-8000",
+        "blue": "/etc/caddy/handrail/shop.live-8000",
+        "green": "/etc/caddy/handrail/shop.live-8001",
+    }
+    assert caddy["include_line"] == "import /etc/caddy/handrail/*.caddy"
+
+
+def test_nginxs_file_names_the_one_instance_that_serves() -> None:
+    nginx = spec("nginx", "http://shop.example.com:8080")
+    contents = nginx["contents"]
+    assert isinstance(contents, dict)
+    assert "server 127.0.0.1:8001;" in contents["green"]
+    assert "8000" not in contents["green"]
+    assert "listen 8080;" in contents["green"]
+    assert "server_name shop.example.com;" in contents["green"]
+    assert nginx["flags"] == {}
+    assert nginx["test"] == [["sudo", "-n", "nginx", "-t"]]
+
+
+def test_root_needs_no_sudo() -> None:
+    assert spec("nginx", is_root=True)["reload"] == [["nginx", "-s", "reload"]]
+    assert spec("nginx", is_root=True)["root"] is False
+
+
+def test_certificates_are_caddys_business() -> None:
+    with pytest.raises(ConfigError, match="has no certificates"):
+        spec("nginx", "https://shop.example.com")
+
+
+def test_an_unknown_proxy_is_refused() -> None:
+    with pytest.raises(ConfigError, match="known: caddy, nginx"):
+        spec("apache")
