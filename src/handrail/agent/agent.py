@@ -12,6 +12,7 @@ On the host, below ``<root>/<app>/``::
 
     releases/<id>/      code, .venv, .handrail/{manifest.json, env, run-*, state}
     current             -> releases/<id>; only ever replaced by rename(2)
+    slots/<slot>        -> ../releases/<id>; what the blue and the green instance run, where there are such
     shared/  store/     links' targets; objects by sha256
     history.jsonl       append-only; what was good is what this file says, in its order
     lock                flock(2): freed by the kernel when its last holder dies
