@@ -46,7 +46,7 @@ chmod 0440 /etc/sudoers.d/{USER}
 printf 'LogLevel DEBUG1\\nPasswordAuthentication no\\nUseDNS no\\n' > /etc/ssh/sshd_config.d/test.conf
 rm -f /etc/ssh/ssh_host_*
 install -d /etc/caddy/handrail
-printf 'import /etc/caddy/handrail/*.caddy\\n' > /etc/caddy/Caddyfile
+printf 'import /etc/caddy/handrail/*.caddy\\n' >> /etc/caddy/Caddyfile
 rm -f /etc/nginx/sites-enabled/default /etc/systemd/system/multi-user.target.wants/nginx.service
 rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
 rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/*
