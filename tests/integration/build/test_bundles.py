@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def package(tmp_path: Path) -> DeployProject:
     project.write("pyproject.toml", (project.folder / "pyproject.toml").read_text() + PACKAGE)
     project.write("shop/__init__.py", "")
     project.write("shop/__main__.py", "print('shop')\n")
-    subprocess.run(["uv", "lock", "--quiet"], cwd=project.folder, check=True)
+    subprocess.run([sys.executable, "-m", "uv", "lock", "--quiet"], cwd=project.folder, check=True)
     project.commit("a package")
     return project
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_after_a_one_line_change_only_the_projects_own_wheel_travels(new_project
     project.release("one")
     (project.folder / "serve.py").rename(source)
     source.write_text("import datasette\n" + source.read_text())
-    subprocess.run(["uv", "lock", "--quiet"], cwd=project.folder, check=True)
+    subprocess.run([sys.executable, "-m", "uv", "lock", "--quiet"], cwd=project.folder, check=True)
     assert (project.folder / "uv.lock").read_text().count("[[package]]") > 40, "40 dependencies beside the project"
     project.commit("a package")
     first = project.deploy()
