@@ -1,4 +1,24 @@
-"""The agent: the one program that runs on a host. See `agent.py` for its design and `payload` for how it gets there."""
+"""The agent: what Handrail runs on a host, as one process a deploy.
+
+Its modules travel as one text over the session's standard input (`payload`), to hosts that have nothing else: they use
+the standard library only and run on Python 3.8 and newer. `main` lists the requests that it serves.
+
+On the host, below ``<root>/<app>/``::
+
+    releases/<id>/      code, .venv, .handrail/{manifest.json, env, run-*, state}
+    current             -> releases/<id>; only ever replaced by rename(2)
+    slots/<slot>        -> ../releases/<id>; what the blue and the green instance run, where there are such
+    shared/  store/     links' targets; objects by sha256
+    history.jsonl       append-only; what was good is what this file says, in its order
+    lock                flock(2): freed by the kernel when its last holder dies
+    tx/                 the transaction that is under way, or was when its client died
+
+Two processes can act on a transaction: the agent and, from activation on, the *guardian*, a detached copy of it which
+inherits the lock. ``tx/decision`` is created with link(2) and holds ``commit`` or ``return``: whoever creates it has
+decided, so a commit that arrives late and a lease that runs out cannot both win. The guardian carries out a return,
+also when the agent was killed; if the guardian was killed, the agent does, and if both were, the next process that gets
+the lock does.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +26,9 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-# Noise from shell start-up files comes before this line; the client skips to it.
-MARKER = "HANDRAIL-AGENT-1"
-ACTIVE = ("activating", "activated", "switching", "switched")
-"""Steps of a transaction from which a host has to return."""
+from handrail.agent.protocol import ACTIVE, MARKER
+
+__all__ = ["ACTIVE", "BOOTSTRAP", "MARKER", "payload", "source"]
 
 # Reads "<length>\n<zlib data>" from standard input and runs it; later requests follow on the same stream.
 BOOTSTRAP = (
@@ -17,9 +36,34 @@ BOOTSTRAP = (
     "SOURCE=zlib.decompress(i.read(n));exec(compile(SOURCE,'handrail-agent','exec'))"
 )
 
+# Finds the agent's modules in the text that travelled, whatever is installed on the host.
+_IMPORTER = """
+import importlib.machinery, sys
+class Modules:
+    def find_spec(name, path=None, target=None):
+        if name in MODULES:
+            return importlib.machinery.ModuleSpec(name, Modules, is_package=not MODULES[name])
+    def create_module(spec):
+        return None
+    def exec_module(module):
+        exec(compile(MODULES[module.__name__], module.__name__, "exec"), module.__dict__)
+sys.meta_path.insert(0, Modules)
+from handrail.agent.main import main
+main(globals().get("SOURCE", b""))
+"""
+
+
+def source() -> str:
+    """Return the whole agent as one Python text, which runs from a file as well as from the bootstrap."""
+    modules = {"handrail": "", "handrail.agent": ""}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem != "__init__":
+            modules[f"handrail.agent.{path.stem}"] = path.read_text(encoding="utf-8")
+    return f"MODULES = {modules!r}\n{_IMPORTER}"
+
 
 @cache
 def payload() -> bytes:
     """Return the compressed agent with its length, as the bootstrap reads it."""
-    packed = zlib.compress(Path(__file__).with_name("agent.py").read_bytes(), 9)
+    packed = zlib.compress(source().encode(), 9)
     return b"%d\n%s" % (len(packed), packed)

@@ -3,7 +3,7 @@
 Two phases: every host is prepared before any is activated; and if a host fails after that, all return. What
 a failure means follows from one question, asked in `_Run.fail`: had activation begun? If not, the hosts forget
 the new release (exit code 4). If so, they return to the release that they had (5), and where one cannot, a
-person is needed (6). The hosts know all this too: see `handrail.agent.agent`, which returns by itself when this
+person is needed (6). The hosts know all this too: see `handrail.agent`, which returns by itself when this
 process dies.
 """
 

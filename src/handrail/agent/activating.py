@@ -1,0 +1,139 @@
+"""Requests that start the new release, prove it, and send it the traffic."""
+
+import subprocess
+import sys
+import time
+
+from handrail.agent.instances import Instances
+from handrail.agent.locking import must_hold_lock
+from handrail.agent.refusal import Refused
+from handrail.agent.transaction import Transaction
+
+
+def activate(agent, request, _payload):
+    """Switch to the release and restart its service, with a guardian who returns if nobody commits."""
+    must_hold_lock(agent)
+    transaction = Transaction(agent.app)
+    state = transaction.state()
+    release = state["release"]
+    if not agent.app.is_complete(release):
+        raise Refused("bad-request", "release %s is not complete on this host" % release)
+    if agent.syncing:
+        agent.syncing.join()
+    instances = Instances(agent.app, request.get("service"))
+    live = instances.live()
+    goal = instances.goal(live) if instances.specs else "web"
+    state = transaction.update(
+        step="activating", service=request.get("service"), lease=request["lease"], live=live, goal=goal
+    )
+    with open(transaction.path("lease"), "w", encoding="ascii"):
+        pass
+    start_guardian(agent, transaction)
+    if goal == "web":
+        agent.app.switch(release)
+    else:
+        agent.app.link_slot(goal, release)
+    service = instances.service(goal)
+    if service:
+        if live and live != goal and instances.specs[live]["port"] == service.spec["port"]:
+            instances.service(live).stop()
+        try:
+            service.restart()
+        except Refused as error:
+            # Why it did not start, the service says better than its manager.
+            error.facts["lines"] = error.facts.get("lines", []) + service.logs(20)
+            raise
+    transaction.update(step="activated")
+    moves = bool(live) and live != goal
+    if service and instances.proxy:
+        moves = moves or instances.proxy.live_port() != service.spec["port"]
+    return {"from": state["from"], "moves": moves or goal != "web"}
+
+
+def start_guardian(agent, transaction):
+    program = transaction.path("agent.py")
+    with open(program, "wb") as stream:
+        stream.write(agent.source)
+    log = open(transaction.path("guardian.log"), "ab")
+    process = subprocess.Popen(
+        [sys.executable, program, "guard", agent.app.folder],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=[agent.lock_fd],
+        start_new_session=True,
+        cwd="/",
+    )
+    log.close()
+    agent.guardian = process
+
+
+def dismiss_guardian(agent):
+    """Wait until the guardian has seen the decision: it shares the lock, which must be free when we say so."""
+    if agent.guardian is not None:
+        try:
+            agent.guardian.wait(5)
+        except subprocess.TimeoutExpired:
+            pass
+
+
+def verify(agent, _request, _payload):
+    """Wait until the new release proves that it runs and is healthy, or say why it does not."""
+    transaction = Transaction(agent.app)
+    state = transaction.state()
+    instances = Instances(agent.app, state.get("service"))
+    goal = state.get("goal") or "web"
+    if instances.release(goal) != state["release"]:
+        raise Refused("unhealthy", "%s points at %s" % (goal, instances.release(goal) or "nothing"))
+    service = instances.service(goal)
+    if not service:
+        return {"health": None}
+    report = service.wait_until_healthy(state["release"], agent.stop)
+    if not report["ok"]:
+        raise Refused("unhealthy", report["why"], lines=service.logs(20))
+    return report
+
+
+def switch(agent, _request, _payload):
+    """Send the traffic to the verified instance, and watch it with traffic before anybody decides."""
+    must_hold_lock(agent)
+    transaction = Transaction(agent.app)
+    state = transaction.state()
+    instances = Instances(agent.app, state.get("service"))
+    service = instances.service(state["goal"])
+    with transaction.acting():
+        if transaction.decision():
+            raise Refused("returned", "this host has already decided to %s" % transaction.decision())
+        transaction.update(step="switching")
+        if instances.proxy:
+            instances.proxy.point(state["goal"])
+        agent.app.switch(state["release"])
+        switched = time.time()
+    deadline = time.monotonic() + instances.spec.get("watch", 0.0)
+    while True:
+        report = service.look(state["release"])
+        if not report["ok"]:
+            raise Refused("unhealthy", "with traffic: %s" % report["why"], lines=service.logs(20))
+        if time.monotonic() >= deadline or agent.stop.wait(0.25):
+            break
+    with transaction.acting():
+        if not transaction.decision():
+            transaction.update(step="switched")
+    return {"switched": switched, "health": report["health"]}
+
+
+def retire(agent, request, _payload):
+    """After a commit: let the requests in the instances that no longer serve end, and stop those."""
+    must_hold_lock(agent)
+    instances = Instances(agent.app, request["service"])
+    if not instances.specs:
+        return {"retired": []}
+    live = instances.live()
+    if instances.release(live) != agent.app.current_release():
+        raise Refused("bad-request", "%s serves %s" % (live, instances.release(live) or "nothing"))
+    retired = instances.others(live)
+    for name in retired:
+        old = instances.service(name)
+        old.drain(request["drain"])
+        old.retire()
+    return {"retired": retired}

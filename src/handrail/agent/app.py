@@ -1,0 +1,189 @@
+"""The app's folder on this host: pure file operations, no protocol."""
+
+import errno
+import glob
+import json
+import os
+import re
+import time
+
+from handrail.agent.files import read_json, read_text, remove_tree, sync_folder
+from handrail.agent.refusal import Refused
+
+RELEASE_ID = re.compile(r"^[0-9]+-[0-9a-z][0-9a-z.-]*$")
+
+
+class App:
+    """What is on this host for one app: pure file operations, no protocol."""
+
+    def __init__(self, root, name):
+        self.name = name
+        self.folder = os.path.join(os.path.expanduser(root), name)
+        self.releases = self.path("releases")
+        self.current = self.path("current")
+        self.store = self.path("store")
+        self.tx = self.path("tx")
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def release(self, release, *parts):
+        if not RELEASE_ID.match(release):
+            raise Refused("bad-request", "%r is not a release id" % release)
+        return os.path.join(self.releases, release, *parts)
+
+    def make_folders(self):
+        for folder in (
+            self.folder,
+            self.releases,
+            self.path("shared"),
+            self.path("shared", "log"),
+            self.store,
+        ):
+            os.makedirs(folder, mode=0o755, exist_ok=True)
+        os.makedirs(os.path.join(self.store, "objects"), exist_ok=True)
+
+    def current_release(self):
+        try:
+            return os.path.basename(os.readlink(self.current))
+        except OSError:
+            return ""
+
+    def history(self):
+        entries = []
+        for line in read_text(self.path("history.jsonl")).splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # a line that a power cut left half written
+            if isinstance(entry, dict):
+                entries.append(entry)
+        return entries
+
+    def record(self, entry):
+        line = json.dumps(entry, sort_keys=True) + "\n"
+        path = self.path("history.jsonl")
+        with open(path, "ab+") as stream:
+            stream.seek(0, os.SEEK_END)
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":
+                    line = "\n" + line
+            stream.write(line.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def make_room(self, release, work):
+        """Do ``work``; where the disk is full, give up the failed release's folder for it and do it again."""
+        try:
+            work()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            remove_tree(self.release(release))
+            work()
+
+    def is_complete(self, release):
+        return read_text(self.release(release, ".handrail", "state")).strip() == "complete"
+
+    def good_releases(self):
+        """Return ids that were committed and are still whole, oldest first, in the history's order."""
+        order = []
+        for entry in self.history():
+            if entry.get("result") == "good" and RELEASE_ID.match(str(entry.get("release"))):
+                if entry["release"] in order:
+                    order.remove(entry["release"])
+                order.append(entry["release"])
+        return [release for release in order if self.is_complete(release)]
+
+    def last_number(self):
+        """Return the highest release number that this host has seen, whatever became of it."""
+        names = [str(entry.get("release", "")) for entry in self.history()]
+        names += os.listdir(self.releases) if os.path.isdir(self.releases) else []
+        names.append((read_json(os.path.join(self.tx, "state.json")) or {}).get("release", ""))
+        return max([int(name.split("-")[0]) for name in names if RELEASE_ID.match(name)] or [0])
+
+    def switch(self, release):
+        """Point ``current`` at a release: one rename of a uniquely named link, then read back."""
+        if release:
+            target = os.path.join("releases", release)
+            temporary = "%s.%d.%d.tmp" % (self.current, os.getpid(), time.monotonic_ns())
+            os.symlink(target, temporary)
+            os.rename(temporary, self.current)
+        elif os.path.islink(self.current):
+            os.unlink(self.current)
+        sync_folder(self.folder)
+        if self.current_release() != release:
+            raise Refused("switch", "current points at %r after switching to %r" % (self.current_release(), release))
+
+    def slot_release(self, slot):
+        """Return the release that a slot's link names, or ""."""
+        try:
+            return os.path.basename(os.readlink(self.path("slots", slot)))
+        except OSError:
+            return ""
+
+    def link_slot(self, slot, release):
+        """Point a slot at a release; like `switch`, one rename."""
+        os.makedirs(self.path("slots"), exist_ok=True)
+        temporary = "%s.%d.%d.tmp" % (self.path("slots", slot), os.getpid(), time.monotonic_ns())
+        os.symlink(os.path.join("..", "releases", release), temporary)
+        os.rename(temporary, self.path("slots", slot))
+        sync_folder(self.path("slots"))
+        if self.slot_release(slot) != release:
+            raise Refused("switch", "slot %s points at %r" % (slot, self.slot_release(slot)))
+
+    def sweep(self, keep_release=""):
+        """Delete leftovers: half-made releases, temporary links and half-written objects."""
+        swept = []
+        for name in (
+            glob.glob(self.path("*.tmp"))
+            + glob.glob(self.path("slots", "*.tmp"))
+            + glob.glob(os.path.join(self.store, "objects", "*", "*.tmp"))
+        ):
+            os.unlink(name)
+        known = set(os.listdir(self.releases)) if os.path.isdir(self.releases) else set()
+        good = set(self.good_releases())
+        for release in known:
+            if release in (self.current_release(), keep_release) or release in good:
+                continue
+            remove_tree(os.path.join(self.releases, release))
+            swept.append(release)
+        return swept
+
+    def prune(self, keep, keep_release=""):
+        """Keep the running release, ``keep`` good ones beside it, and what they need of the store."""
+        current = self.current_release()
+        others = [r for r in self.good_releases() if r not in (current, keep_release)]
+        removed = others[: max(0, len(others) - keep)]
+        for release in removed:
+            remove_tree(self.release(release))
+        used = set()
+        for release in os.listdir(self.releases):
+            manifest = read_json(os.path.join(self.releases, release, ".handrail", "manifest.json")) or {}
+            for member in manifest.get("members", []):
+                used.add(member.get("sha256"))
+        return removed, used
+
+    def collect_garbage(self, used):
+        """Delete objects that no kept release and no member of ``used`` names."""
+        freed = 0
+        for folder in os.scandir(os.path.join(self.store, "objects")):
+            for entry in os.scandir(folder.path):
+                if entry.name.split(".")[0] not in used:
+                    freed += entry.stat().st_size
+                    os.unlink(entry.path)
+        for kind in ("wheels", "tools"):
+            for name in glob.glob(os.path.join(self.store, kind, "*")):
+                if os.path.basename(name) not in used:
+                    remove_tree(name)
+        return freed
+
+    def object_path(self, digest):
+        return os.path.join(self.store, "objects", digest[:2], digest)
+
+    def has_object(self, digest, size):
+        try:
+            return os.stat(self.object_path(digest)).st_size == size
+        except OSError:
+            return False

@@ -1,0 +1,73 @@
+"""Requests that end a transaction: keep the new release, or bring back the old one."""
+
+import time
+
+from handrail.agent.activating import dismiss_guardian
+from handrail.agent.files import read_text, write_atomic
+from handrail.agent.locking import lock_state, must_hold_lock
+from handrail.agent.protocol import ACTIVE
+from handrail.agent.refusal import Refused
+from handrail.agent.transaction import Transaction, commit_history
+from handrail.agent.uploading import record_aborted
+
+
+def commit(agent, request, _payload):
+    """Decide to keep the new release, unless the lease has already decided otherwise."""
+    transaction = Transaction(agent.app)
+    state = transaction.state()
+    if not state or state["deploy"] != request["deploy"]:
+        done = [e for e in agent.app.history() if e.get("deploy") == request["deploy"]]
+        if done and done[-1].get("result") == "good":
+            return {"entry": done[-1]}
+        raise Refused("returned", "this host has already returned to %s" % (agent.app.current_release() or "nothing"))
+    if request.get("missing"):
+        transaction.update(missing=request["missing"])
+    if transaction.decide("commit") != "commit":
+        outcome = await_outcome(agent, transaction)
+        raise Refused("returned", "this host has already returned to %s" % (outcome["serves"] or "nothing"))
+    entry = commit_history(agent.app, transaction, request.get("seconds"))
+    dismiss_guardian(agent)
+    return {"entry": entry}
+
+
+def return_(agent, request, _payload):
+    """Bring back the release that served before; or, before activation, forget the new one."""
+    transaction = Transaction(agent.app)
+    state = transaction.state()
+    if not state or state["deploy"] != request["deploy"]:
+        return {"serves": agent.app.current_release(), "ok": True, "why": ""}
+    if state["step"] in ACTIVE or state["step"] == "returned":
+        write_atomic(transaction.path("reason"), request.get("reason", ""))
+        if transaction.decide("return") == "commit":
+            raise Refused("committed", "this host has already committed %s" % state["release"])
+        outcome = await_outcome(agent, transaction)
+    else:
+        must_hold_lock(agent)
+        result, reason = request.get("result", "aborted"), request.get("reason", "")
+        if state.get("kind") == "rollback":
+            record_aborted(agent, state, result, reason)
+        else:
+            agent.app.make_room(state["release"], lambda: record_aborted(agent, state, result, reason))
+        outcome = {"serves": agent.app.current_release(), "ok": True, "why": ""}
+    dismiss_guardian(agent)
+    if outcome["ok"]:
+        transaction.finish()
+        if agent.lock_fd is not None:
+            agent.app.sweep()
+    return outcome
+
+
+def await_outcome(agent, transaction):
+    """Wait for the guardian's return; do it here if the guardian is not there any more."""
+    while True:
+        state = transaction.state() or {}
+        if state.get("outcome"):
+            return state["outcome"]
+        if agent.guardian is not None:
+            alive = agent.guardian.poll() is None
+        else:
+            alive = agent.lock_fd is None and lock_state(agent)["held"]
+        if not alive:
+            state = transaction.state() or {}
+            return state.get("outcome") or transaction.perform_return(read_text(transaction.path("reason")))
+        time.sleep(0.05)

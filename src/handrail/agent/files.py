@@ -1,0 +1,88 @@
+"""Files: written whole or not at all, read with patience, deleted although read-only."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from handrail.agent.refusal import Refused
+
+
+def write_atomic(path, text, mode=0o600):
+    """Write a file so that a reader, or a power cut, sees the old content or the new."""
+    temporary = "%s.%d.%d.tmp" % (path, os.getpid(), time.monotonic_ns())
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def write_as_root(path, text, mode):
+    """Write a file where only root may, complete or not at all; through ``sudo -n`` where this is not root."""
+    if os.geteuid() == 0:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_atomic(path, text, mode)
+        os.chmod(path, mode)
+        return
+    temporary = path + ".handrail-new"
+    for argv, data in (
+        (["sudo", "-n", "install", "-D", "-m", "%o" % mode, "/dev/stdin", temporary], text.encode()),
+        (["sudo", "-n", "mv", "-f", temporary, path], b""),
+    ):
+        process = subprocess.run(argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if process.returncode != 0:
+            lines = process.stdout.decode("utf-8", "replace").splitlines()
+            raise Refused("service", "cannot write %s with sudo" % path, command=" ".join(argv), lines=lines)
+
+
+def read_text(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def read_json(path):
+    try:
+        return json.loads(read_text(path) or "null")
+    except ValueError:
+        return None
+
+
+def sync_folder(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_tree(path):
+    """Delete a folder whose files may be read-only; a folder that is not there is fine."""
+
+    def make_writable(function, name, _error):
+        if not os.path.lexists(name):
+            return
+        os.chmod(os.path.dirname(name), 0o700)
+        function(name)
+
+    if os.path.islink(path) or os.path.isfile(path):
+        os.unlink(path)
+    elif os.path.isdir(path):
+        if sys.version_info >= (3, 12):
+            shutil.rmtree(path, onexc=make_writable)
+        else:
+            shutil.rmtree(path, onerror=make_writable)
+
+
+def inside(folder, relative):
+    """Join a path that came over the wire, refusing one that would leave the folder."""
+    parts = relative.split("/")
+    if relative.startswith("/") or "\0" in relative or any(p in ("", ".", "..") for p in parts):
+        raise Refused("bad-request", "the bundle names an unsafe path: %r" % relative)
+    return os.path.join(folder, *parts)

@@ -1,0 +1,52 @@
+"""The processes that may serve an app here: ``web``, and the slots of blue-green."""
+
+import os
+
+from handrail.agent.proxy import Proxy
+from handrail.agent.service import Service
+
+
+class Instances:
+    """The processes that may serve an app here: ``web``, and the slots of blue-green."""
+
+    def __init__(self, app, spec):
+        self.app = app
+        self.spec = spec or {}
+        self.proxy = Proxy(spec["proxy"]) if self.spec.get("proxy") else None
+        self.specs = {}
+        if spec:
+            self.specs["web"] = spec
+            # A host that never was blue-green has no slots, and is not asked for them.
+            if spec.get("strategy") == "blue-green" or os.path.isdir(app.path("slots")):
+                self.specs.update(spec.get("slots") or {})
+
+    def service(self, name):
+        return Service(self.app, self.specs.get(name) or {})
+
+    def release(self, name):
+        """Return the release that an instance is linked to."""
+        return self.app.current_release() if name == "web" else self.app.slot_release(name)
+
+    def live(self):
+        """Return the name of the instance that serves: by the proxy's word, else by what runs; "" for none."""
+        if len(self.specs) < 2:
+            return "web" if self.specs and self.app.current_release() else ""
+        port = self.proxy.live_port() if self.proxy else 0
+        behind = [name for name, spec in self.specs.items() if spec["port"] == port]
+        for name in behind + [name for name in self.specs if name not in behind]:
+            if self.service(name).pid():
+                return name
+        current = self.app.current_release()
+        linked = [name for name in ("blue", "green") if current and self.release(name) == current]
+        return [*linked, "web"][0] if current else ""
+
+    def goal(self, live):
+        """Return the instance that the next release starts in."""
+        if self.spec.get("strategy") != "blue-green":
+            return "web"
+        taken = self.specs[live]["port"] if live else 0
+        return next(name for name in ("blue", "green") if name != live and self.specs[name]["port"] != taken)
+
+    def others(self, name):
+        """Return the instances that run beside ``name``."""
+        return [other for other in self.specs if other != name and self.service(other).pid()]

@@ -1,0 +1,71 @@
+"""The host's deploy lock: flock(2), which the kernel frees when its last holder dies."""
+
+import fcntl
+import json
+import os
+import time
+
+from handrail.agent.files import read_json
+from handrail.agent.machine import is_writable, user_name
+from handrail.agent.refusal import Refused
+from handrail.agent.transaction import Transaction, public_state
+
+
+def lock_state(agent):
+    holder = read_json(agent.app.path("lock"))
+    if agent.lock_fd is not None:
+        return {"held": True, "holder": holder}
+    try:
+        fd = os.open(agent.app.path("lock"), os.O_RDONLY)
+    except OSError:
+        return {"held": False, "holder": None}
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return {"held": False, "holder": None}
+    except OSError:
+        return {"held": True, "holder": holder}
+    finally:
+        os.close(fd)
+
+
+def lock(agent, request, _payload):
+    """Take the host's deploy lock, waiting up to ``wait`` seconds; then finish what a dead deploy left."""
+    if not is_writable(agent.app.folder):
+        raise Refused("os", "%s cannot be written by user %s" % (agent.app.folder, user_name()))
+    agent.app.make_folders()
+    fd = os.open(agent.app.path("lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    # Half a second at least: `inv status` probes the lock for an instant.
+    deadline = time.monotonic() + max(0.5, request.get("wait", 0))
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if time.monotonic() > deadline or agent.gone.is_set():
+                os.close(fd)
+                state = Transaction(agent.app).state()
+                raise Refused(
+                    "locked",
+                    "the deploy lock is held",
+                    holder=read_json(agent.app.path("lock")),
+                    transaction=public_state(state),
+                ) from None
+            time.sleep(0.05)
+    agent.lock_fd = fd
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, json.dumps(request["holder"]).encode(), 0)
+    recovered = Transaction(agent.app).recover()
+    state = Transaction(agent.app).state()
+    return {"recovered": recovered, "transaction": public_state(state), "number": agent.app.last_number()}
+
+
+def unlock(agent, _request, _payload):
+    if agent.lock_fd is not None:
+        os.close(agent.lock_fd)
+        agent.lock_fd = None
+    return {}
+
+
+def must_hold_lock(agent):
+    if agent.lock_fd is None:
+        raise Refused("bad-request", "the deploy lock is not held")

@@ -1,0 +1,80 @@
+"""Requests that look and change nothing."""
+
+import os
+import platform
+import socket
+import time
+
+from handrail.agent.app import App
+from handrail.agent.commands import how_it_ended, run
+from handrail.agent.files import read_json
+from handrail.agent.instances import Instances
+from handrail.agent.locking import lock_state
+from handrail.agent.machine import disk, find_pythons, find_supervisor, is_writable, libc_version, user_name
+from handrail.agent.refusal import Refused
+from handrail.agent.transaction import Transaction, public_state
+
+
+def hello(agent, request, _payload):
+    """Say what this host is and what is on it; changes nothing."""
+    agent.app = App(request["root"], request["app"])
+    agent.silence = max(5.0, request.get("silence", 3600.0))
+    return {
+        "host": socket.gethostname(),
+        "user": user_name(),
+        "uid": os.geteuid(),
+        "home": os.path.expanduser("~"),
+        "folder": agent.app.folder,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "libc": list(libc_version()),
+        "pythons": find_pythons(),
+        "supervisor": find_supervisor(),
+        "clock": time.time(),
+        "disk": disk(agent.app.folder),
+        "writable": is_writable(agent.app.folder),
+        "current": agent.app.current_release(),
+        "good": agent.app.good_releases(),
+        "history": agent.app.history()[-200:],
+        "transaction": public_state(Transaction(agent.app).state()),
+        "decision": Transaction(agent.app).decision(),
+        "lock": lock_state(agent),
+    }
+
+
+def status(agent, request, _payload):
+    instances = Instances(agent.app, request.get("service"))
+    live = instances.live()
+    service = instances.service(live or "web")
+    report = service.look() if service else None
+    return {
+        "slot": live if live in ("blue", "green") else "",
+        "proxy_port": instances.proxy.live_port() if instances.proxy else None,
+        "current": agent.app.current_release(),
+        "good": agent.app.good_releases(),
+        "history": agent.app.history()[-200:],
+        "service": report,
+        "disk": disk(agent.app.folder),
+        "lock": lock_state(agent),
+        "transaction": public_state(Transaction(agent.app).state()),
+    }
+
+
+def logs(agent, request, _payload):
+    instances = Instances(agent.app, request["service"])
+    service = instances.service(instances.live() or "web")
+    if not request.get("follow"):
+        return {"lines": service.logs(request["lines"])}
+    argv = [word.replace("{lines}", str(request["lines"])) for word in service.spec["logs_follow"]]
+    code, lines = run(argv, 1e9, gone=agent.stop, emit=lambda line: agent.event(line=line))
+    if code != 0 and not agent.stop.is_set():
+        raise Refused("service", "`%s` %s" % (" ".join(argv), how_it_ended(code)), lines=lines[-5:])
+    return {"lines": []}
+
+
+def release_facts(agent, request, _payload):
+    """Return a release's manifest and its variables' names and digests, never their values."""
+    release = request["release"]
+    manifest = read_json(agent.app.release(release, ".handrail", "manifest.json")) or {}
+    names = read_json(agent.app.release(release, ".handrail", "variables.json")) or {}
+    return {"manifest": manifest, "variables": names}

@@ -1,0 +1,89 @@
+"""What this host is: user, libc, interpreters, supervisor, disk."""
+
+import glob
+import os
+import re
+import shutil
+import sys
+
+from handrail.agent.commands import run
+
+
+def user_name():
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def libc_version():
+    try:
+        text = os.confstr("CS_GNU_LIBC_VERSION") or ""
+        name, _, version = text.partition(" ")
+        if version:
+            return name, version
+    except (ValueError, OSError, AttributeError):
+        pass
+    if glob.glob("/lib/ld-musl-*"):
+        _, lines = run([glob.glob("/lib/ld-musl-*")[0]], 5)
+        match = re.search(r"Version (\S+)", "\n".join(lines))
+        return "musl", match.group(1) if match else ""
+    return "", ""
+
+
+def find_pythons():
+    """Return {"3.11": path}: real interpreters by minor version, found by name; this one first."""
+    found = {"%d.%d" % sys.version_info[:2]: sys.executable}
+    home = os.path.expanduser("~")
+    folders = [f for f in os.environ.get("PATH", "").split(os.pathsep) if f and not f.endswith("/shims")]
+    folders += ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin", os.path.join(home, ".local", "bin")]
+    folders += sorted(glob.glob(os.path.join(home, ".local/share/uv/python/*/bin")), reverse=True)
+    folders += sorted(
+        glob.glob(os.path.join(os.environ.get("PYENV_ROOT", home + "/.pyenv"), "versions/*/bin")),
+        reverse=True,
+    )
+    for folder in folders:
+        for path in glob.glob(os.path.join(folder, "python3.*")):
+            match = re.match(r"^python(3\.\d+)$", os.path.basename(path))
+            if match and os.access(path, os.X_OK):
+                found.setdefault(match.group(1), path)
+    return found
+
+
+def find_supervisor():
+    """Return where supervisor is, {"ctl", "conf", "include"}: the user's own first, then the system's."""
+    home = os.path.expanduser("~/.supervisor")
+    places = [
+        (
+            os.path.join(home, "bin", "supervisorctl"),
+            os.path.join(home, "supervisord.conf"),
+            os.path.join(home, "include"),
+        ),
+        (shutil.which("supervisorctl") or "", "/etc/supervisor/supervisord.conf", "/etc/supervisor/conf.d"),
+    ]
+    for ctl, conf, include in places:
+        if ctl and os.access(ctl, os.X_OK) and os.path.exists(conf):
+            return {"ctl": ctl, "conf": conf, "include": include}
+    return None
+
+
+def nearest_folder(path):
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def disk(folder):
+    facts = os.statvfs(nearest_folder(folder))
+    return {
+        "free": facts.f_bavail * facts.f_frsize,
+        "total": facts.f_blocks * facts.f_frsize,
+        "inodes": facts.f_files,
+        "inodes_free": facts.f_favail,
+    }
+
+
+def is_writable(folder):
+    return os.access(nearest_folder(folder), os.W_OK | os.X_OK)

@@ -1,0 +1,43 @@
+"""Where the agent begins, and the requests that it serves."""
+
+import os
+import signal
+import sys
+
+from handrail.agent import activating, deciding, locking, looking, preflight, preparing, uploading
+from handrail.agent.guardian import guard
+from handrail.agent.wire import Agent
+
+OPERATIONS = {
+    "hello": looking.hello,
+    "status": looking.status,
+    "logs": looking.logs,
+    "release_facts": looking.release_facts,
+    "preflight": preflight.preflight,
+    "lock": locking.lock,
+    "unlock": locking.unlock,
+    "begin": uploading.begin,
+    "offer": uploading.offer,
+    "put": uploading.put,
+    "prepare": preparing.prepare,
+    "migrate": preparing.migrate,
+    "activate": activating.activate,
+    "verify": activating.verify,
+    "switch": activating.switch,
+    "retire": activating.retire,
+    "commit": deciding.commit,
+    "return": deciding.return_,
+}
+
+
+def main(source):
+    """Serve one client over standard input and output; with ``guard FOLDER``, be the guardian of an app's folder."""
+    for number in (signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    if len(sys.argv) == 3 and sys.argv[1] == "guard":
+        guard(sys.argv[2])
+        return
+    os.umask(0o022)
+    Agent(source, OPERATIONS, sys.stdin.buffer, sys.stdout.buffer).serve()
+    # The reader thread may sit in a read for ever: an ordinary exit would wait for its buffer's lock.
+    os._exit(0)

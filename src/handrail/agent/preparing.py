@@ -1,0 +1,185 @@
+"""Requests that make a release complete in its own folder, and run its migration."""
+
+import errno
+import json
+import os
+import shutil
+import threading
+
+from handrail.agent.commands import how_it_ended, run
+from handrail.agent.files import inside, remove_tree, write_atomic
+from handrail.agent.locking import must_hold_lock
+from handrail.agent.machine import find_pythons
+from handrail.agent.refusal import Refused
+from handrail.agent.transaction import Transaction
+
+
+def prepare(agent, request, _payload):
+    """Make the release complete in its own folder: code, environment, settings. Nothing serves it yet."""
+    must_hold_lock(agent)
+    release = request["release"]
+    folder = agent.app.release(release)
+    transaction = Transaction(agent.app)
+    if agent.app.is_complete(release) and transaction.state().get("step") in ("prepared", "migrated"):
+        return {"reused": True}
+    remove_tree(folder)
+    os.makedirs(os.path.join(folder, ".handrail"), mode=0o755)
+    place_files(agent, folder)
+    place_shared(agent, folder, request["shared"])
+    meta = os.path.join(folder, ".handrail")
+    write_atomic(os.path.join(meta, "env"), request["env"], 0o600)
+    write_atomic(os.path.join(meta, "variables.json"), json.dumps(request["variables"]), 0o600)
+    for name, text in request["launchers"].items():
+        write_atomic(inside(meta, "run-" + name), text, 0o755)
+    wheels = [m for m in agent.manifest["members"] if m["kind"] == "wheel"]
+    if agent.manifest.get("python"):
+        make_environment(agent, folder, wheels)
+    write_atomic(os.path.join(meta, "manifest.json"), json.dumps(agent.manifest), 0o644)
+    write_atomic(os.path.join(meta, "state"), "complete\n", 0o644)
+    transaction.update(step="prepared")
+    # The data must be on the disk before a switch points at it; it gets there while others still prepare.
+    agent.syncing = threading.Thread(target=os.sync, daemon=True)
+    agent.syncing.start()
+    return {"reused": False}
+
+
+def place_files(agent, folder):
+    made = {folder}
+    for member in agent.manifest["members"]:
+        if member["kind"] not in ("file", "link"):
+            continue
+        path = inside(folder, member["path"])
+        parent = os.path.dirname(path)
+        if parent not in made:
+            os.makedirs(parent, exist_ok=True)
+            made.add(parent)
+        if member["kind"] == "link":
+            target = os.path.normpath(os.path.join(os.path.dirname(member["path"]), member["target"]))
+            if target.startswith("..") or os.path.isabs(member["target"]):
+                raise Refused("bad-request", "link %r points outside the release" % member["path"])
+            os.symlink(member["target"], path)
+            continue
+        source = agent.app.object_path(member["sha256"])
+        if member["mode"] & 0o100:
+            executable = source + ".x"
+            if not os.path.exists(executable):
+                temporary = "%s.%d.tmp" % (executable, os.getpid())
+                shutil.copyfile(source, temporary)
+                os.chmod(temporary, 0o555)
+                os.rename(temporary, executable)
+            source = executable
+        # A hard link: unchanged files take no space and no time. They are read-only; data goes to shared/.
+        try:
+            os.link(source, path)
+        except OSError as error:
+            if error.errno not in (errno.EMLINK, errno.EPERM):
+                raise
+            shutil.copyfile(source, path)
+            os.chmod(path, 0o555 if member["mode"] & 0o100 else 0o444)
+
+
+def place_shared(agent, folder, shared):
+    for relative in shared:
+        target = inside(agent.app.path("shared"), relative)
+        path = inside(folder, relative)
+        if os.path.splitext(relative)[1] == "":
+            os.makedirs(target, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if os.path.lexists(path):
+            remove_tree(path)
+        os.symlink(target, path)
+
+
+def make_environment(agent, folder, wheels):
+    uv = find_uv(agent)
+    python = find_pythons().get(agent.manifest["python"])
+    if not python:
+        raise Refused("python", "no python%s on this host" % agent.manifest["python"])
+    environment = dict(os.environ)
+    for name in list(environment):
+        if name.startswith(("UV_", "VIRTUAL_ENV", "PYTHON", "CONDA")):
+            del environment[name]
+    environment.update(
+        UV_CACHE_DIR=os.path.join(agent.app.store, "uv-cache"),
+        UV_OFFLINE="1",
+        UV_NO_CONFIG="1",
+        UV_PYTHON_DOWNLOADS="never",
+        UV_NO_PROGRESS="1",
+    )
+    target = os.path.join(folder, ".venv")
+    command(agent, [uv, "venv", "--no-project", "--python", python, target], environment, "make the environment")
+    paths = []
+    for wheel in wheels:
+        # uv caches an unpacked wheel by path and time: the path must stay the same from release to release.
+        path = os.path.join(agent.app.store, "wheels", wheel["sha256"], os.path.basename(wheel["path"]))
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.link(agent.app.object_path(wheel["sha256"]), path)
+        paths.append(path)
+    if paths:
+        argv = [
+            uv,
+            "pip",
+            "install",
+            "--no-deps",
+            "--no-index",
+            "--python",
+            os.path.join(target, "bin", "python"),
+        ]
+        command(agent, argv + paths, environment, "install %d wheels" % len(paths))
+
+
+def command(agent, argv, environment, what):
+    code, lines = run(argv, 600, env=environment, gone=agent.stop)
+    if code != 0:
+        raise Refused(
+            "command", "%s: %s %s" % (what, os.path.basename(argv[0]), how_it_ended(code)),
+            command=" ".join(argv[:6]), returncode=code, lines=lines[-20:],
+        )  # fmt: skip
+
+
+def find_uv(agent):
+    """Return uv's path: the bundle's own, unpacked once; else the host's."""
+    for member in agent.manifest["members"]:
+        if member["kind"] != "tool":
+            continue
+        folder = os.path.join(agent.app.store, "tools", member["sha256"])
+        program = os.path.join(folder, "uv")
+        if not os.path.exists(program):
+            import zipfile
+
+            os.makedirs(folder, exist_ok=True)
+            with zipfile.ZipFile(agent.app.object_path(member["sha256"])) as archive:
+                name = next((n for n in archive.namelist() if n.endswith("/scripts/uv")), None)
+                if name is None:
+                    raise Refused("command", "the bundle's uv wheel holds no uv program")
+                temporary = "%s.%d.tmp" % (program, os.getpid())
+                with archive.open(name) as packed, open(temporary, "wb") as unpacked:
+                    shutil.copyfileobj(packed, unpacked)
+            os.chmod(temporary, 0o755)
+            os.rename(temporary, program)
+        return program
+    found = shutil.which("uv") or os.path.expanduser("~/.local/bin/uv")
+    if not os.access(found, os.X_OK):
+        raise Refused("command", "neither the bundle nor this host has uv")
+    return found
+
+
+def migrate(agent, _request, _payload):
+    """Run the release's migration here. A client that dies meanwhile does not stop it half-way."""
+    must_hold_lock(agent)
+    transaction = Transaction(agent.app)
+    state = transaction.state()
+    launcher = agent.app.release(state["release"], ".handrail", "run-migrate")
+    transaction.update(step="migrating")
+    code, lines = run([launcher], 3600, emit=lambda line: agent.event(line=line))
+    if code != 0:
+        transaction.update(step="prepared")
+        raise Refused(
+            "command", "the migration %s" % how_it_ended(code),
+            command="migrate", returncode=code, lines=lines[-30:],
+        )  # fmt: skip
+    transaction.update(step="migrated", migrated=True)
+    return {}

@@ -1,0 +1,82 @@
+"""What runs on this machine and what listens: Linux's /proc, elsewhere ps and lsof."""
+
+import os
+import re
+
+from handrail.agent.commands import run
+from handrail.agent.files import read_text
+
+
+def process_environment(pid):
+    """Return a process's start-up environment as a dict, or None where this user may not read it."""
+    try:
+        with open("/proc/%d/environ" % pid, "rb") as stream:
+            raw = stream.read()
+        pairs = (item.partition(b"=") for item in raw.split(b"\0") if item)
+        return {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, _, v in pairs}
+    except OSError:
+        pass
+    if os.path.isdir("/proc/self"):
+        return None
+    code, lines = run(["ps", "eww", "-o", "command=", "-p", str(pid)], 5)
+    if code != 0:
+        return None
+    found = re.findall(r"\b(HANDRAIL_[A-Z]+)=(\S+)", " ".join(lines))
+    return dict(found)
+
+
+def process_folder(pid):
+    try:
+        return os.readlink("/proc/%d/cwd" % pid)
+    except OSError:
+        pass
+    if os.path.isdir("/proc/self"):
+        return ""
+    _, lines = run(["lsof", "-a", "-p", str(pid), "-d", "cwd", "-Fn"], 5)
+    return next((line[1:] for line in lines if line.startswith("n")), "")
+
+
+def listeners(port):
+    """Return pids that listen on a TCP port, or None where that cannot be seen."""
+    inodes = set()
+    known = False
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in read_text(table).splitlines()[1:]:
+            known = True
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                inodes.add("socket:[%s]" % fields[9])
+    if not os.path.isdir("/proc/self"):
+        code, lines = run(["lsof", "-nP", "-iTCP:%d" % port, "-sTCP:LISTEN", "-t"], 5)
+        return [int(line) for line in lines if line.isdigit()] if code in (0, 1) else None
+    if not known:
+        return None
+    if not inodes:
+        return []
+    pids = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            for fd in os.scandir("/proc/%s/fd" % entry):
+                try:
+                    if os.readlink(fd.path) in inodes:
+                        pids.append(int(entry))
+                        break
+                except OSError:
+                    continue
+        except OSError:
+            continue
+    # Somebody listens whose descriptors this user may not read: that is "unknown", not "nobody".
+    return pids or None
+
+
+def connections_to(port):
+    """Return how many connections to a loopback port are open, on the listener's side."""
+    count = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in read_text(table).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "01" and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                count += 1
+    return count

@@ -1,0 +1,103 @@
+"""The web server in front of the service: which instance it serves, and how to change that."""
+
+import http.client
+import os
+import re
+
+from handrail.agent.commands import how_it_ended, run
+from handrail.agent.files import read_text, write_as_root, write_atomic
+from handrail.agent.refusal import Refused
+
+
+class Proxy:
+    """The web server in front of the service: which instance it serves, and how to change that."""
+
+    def __init__(self, spec):
+        self.spec = spec
+
+    def live_port(self):
+        """Return the instance's port that the proxy serves, by the file that it looks at; 0 for none."""
+        text = "" if self.spec["flags"] else read_text(self.spec["path"])
+        for name, port in self.spec["ports"].items():
+            if self.spec["flags"]:
+                if os.path.exists(self.spec["flags"][name]):
+                    return port
+            elif re.search(r"127\.0\.0\.1:%d\b" % port, text):
+                return port
+        return 0
+
+    def ask_admin(self):
+        host, _, port = self.spec["admin"].partition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=5)
+        try:
+            connection.request("GET", "/config/apps/http")
+            return connection.getresponse().read().decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException):
+            return ""
+        finally:
+            connection.close()
+
+    def point(self, name):
+        """Serve an instance. What was configured before comes back where the proxy does not take the new file."""
+        before, content = read_text(self.spec["path"]), self.spec["contents"][name]
+        if not self.spec["flags"]:
+            # Also where it is the same: a reload may have been cut off.
+            self.load(before, content)
+            return
+        self.raise_flag(self.spec["flags"][name])
+        if before != content or "127.0.0.1:%d" % self.spec["ports"][name] not in self.ask_admin():
+            self.load(before, content)
+
+    def raise_flag(self, wanted):
+        """Move the one flag to its new name: one rename, so that there is always exactly one."""
+        present = [flag for flag in sorted(set(self.spec["flags"].values())) if os.path.exists(flag)]
+        if present == [wanted]:
+            return
+        if not present:
+            self.write_file(wanted, "")
+            return
+        for flag in present:
+            if self.spec["root"] and os.geteuid() != 0:
+                argv = ["sudo", "-n", "mv", "-f", flag, wanted]
+                code, lines = run(argv, 20)
+                if code != 0:
+                    raise Refused("proxy", "cannot move %s with sudo" % flag, command=" ".join(argv), lines=lines)
+            else:
+                os.replace(flag, wanted)
+
+    def load(self, before, content):
+        """Write the configuration, test it and make it take effect."""
+        self.write_file(self.spec["path"], content)
+        for argv in self.spec["test"] + self.spec["reload"]:
+            code, lines = run(argv, 60)
+            if code != 0:
+                if before:
+                    self.write_file(self.spec["path"], before)
+                raise Refused(
+                    "proxy",
+                    "the proxy refused the switch: `%s` %s" % (" ".join(argv), how_it_ended(code)),
+                    command=" ".join(argv),
+                    returncode=code,
+                    lines=lines[-20:],
+                )
+
+    def write_file(self, path, content):
+        if self.spec["root"]:
+            write_as_root(path, content, 0o644)
+        else:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            write_atomic(path, content, 0o644)
+
+    def problems(self):
+        """Return why it cannot be used, as sentences."""
+        for argv in self.spec["check"]:
+            code, lines = run(argv, 20)
+            if code != 0:
+                last = ": " + lines[-1] if lines else ""
+                return ["the proxy cannot be used: `%s` %s%s" % (" ".join(argv), how_it_ended(code), last)]
+        line, place = self.spec["include_line"], self.spec["included_by"]
+        if line and line not in [each.strip() for each in read_text(place).splitlines()]:
+            return ["the proxy's %s lacks the line: %s" % (place, line)]
+        if self.spec["admin"] and not self.ask_admin():
+            return ["the proxy does not answer on its admin address %s" % self.spec["admin"]]
+        return []

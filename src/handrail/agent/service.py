@@ -1,0 +1,200 @@
+"""The process that a release runs, through its manager's commands, which came as data."""
+
+import http.client
+import os
+import time
+
+from handrail.agent.commands import how_it_ended, run
+from handrail.agent.files import read_text, write_as_root, write_atomic
+from handrail.agent.processes import connections_to, listeners, process_environment, process_folder
+from handrail.agent.refusal import Refused
+
+USER_AGENT = "handrail-health"
+
+
+def ask_health(service):
+    """Ask the health path once; return {"ok", "status", "seconds", "error", "release"}."""
+    started = time.monotonic()
+    answer = {"ok": False, "status": 0, "seconds": 0.0, "error": "", "release": ""}
+    connection = http.client.HTTPConnection("127.0.0.1", service["port"], timeout=min(5.0, service["health_timeout"]))
+    try:
+        connection.request("GET", service["health"], headers={"Host": "localhost", "User-Agent": USER_AGENT})
+        response = connection.getresponse()
+        body = response.read(4096)
+        answer["status"] = response.status
+        answer["release"] = response.headers.get("X-Handrail-Release", "")
+        answer["ok"] = response.status == service["health_status"]
+        if not answer["ok"]:
+            text = " ".join(body.decode("utf-8", "replace").split())[:200]
+            answer["error"] = "GET %s answered %d, expected %d%s" % (
+                service["health"],
+                response.status,
+                service["health_status"],
+                ": " + text if text else "",
+            )
+    except (OSError, http.client.HTTPException) as error:
+        text = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        answer["error"] = "GET %s: %s" % (service["health"], text or type(error).__name__)
+    finally:
+        connection.close()
+        answer["seconds"] = round(time.monotonic() - started, 4)
+    return answer
+
+
+class Service:
+    """The process that a release runs, through its manager's commands, which came as data."""
+
+    def __init__(self, app, spec):
+        self.app = app
+        self.spec = spec or {}
+
+    def __bool__(self):
+        return bool(self.spec)
+
+    def _must(self, argv, step, timeout=120.0):
+        code, lines = run(argv, timeout)
+        if code != 0:
+            raise Refused(
+                "service",
+                "%s: `%s` %s" % (step, " ".join(argv), how_it_ended(code)),
+                command=" ".join(argv),
+                returncode=code,
+                lines=lines[-20:],
+            )
+        return lines
+
+    def install(self):
+        """Write the manager's files where they differ; return whether anything changed."""
+        changed = False
+        for item in self.spec["files"]:
+            path = os.path.expanduser(item["path"])
+            if read_text(path) == item["content"]:
+                continue
+            changed = True
+            if item.get("root"):
+                write_as_root(path, item["content"], item["mode"])
+            else:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                write_atomic(path, item["content"], item["mode"])
+        if changed:
+            for argv in self.spec["reload"]:
+                self._must(argv, "reload the process manager")
+        return changed
+
+    def restart(self):
+        self.install()
+        for argv in self.spec["restart"]:
+            self._must(argv, "restart the service", 60 + self.spec.get("stop_timeout", 15))
+
+    def stop(self):
+        for argv in self.spec["stop"]:
+            self._must(argv, "stop the service", 60 + self.spec.get("stop_timeout", 15))
+
+    def retire(self):
+        """Stop it for good: it does not start with the host either, and leaves no file behind. Best effort."""
+        for argv in self.spec["retire"]:
+            run(argv, 60 + self.spec.get("stop_timeout", 15))
+        for item in self.spec["files"]:
+            path = os.path.expanduser(item["path"])
+            if item.get("root") and os.geteuid() != 0:
+                run(["sudo", "-n", "rm", "-f", path], 20)
+            elif os.path.exists(path):
+                os.unlink(path)
+        for argv in self.spec["forget"]:
+            run(argv, 60)
+
+    def drain(self, seconds):
+        """Wait until no connection to its port is left, ``seconds`` at most."""
+        deadline = time.monotonic() + seconds
+        while connections_to(self.spec["port"]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def pid(self):
+        _, lines = run(self.spec["pid"], 20)
+        numbers = [line.strip() for line in lines if line.strip().isdigit()]
+        return int(numbers[-1]) if numbers else 0
+
+    def logs(self, lines=20):
+        # Our own health checks may fill an access log: look further back than was asked, and leave them out.
+        argv = [word.replace("{lines}", str(lines * 10)) for word in self.spec["logs"]]
+        code, output = run(argv, 20)
+        return [line for line in output if USER_AGENT not in line][-lines:] if code == 0 else []
+
+    def running_release(self, pid):
+        """Return the release that a process itself reports, or "" where it reports none."""
+        if not pid:
+            return ""
+        environment = process_environment(pid) or {}
+        if environment.get("HANDRAIL_RELEASE"):
+            return environment["HANDRAIL_RELEASE"]
+        folder = process_folder(pid)
+        releases = os.path.realpath(self.app.releases) + os.sep
+        return folder[len(releases) :].split(os.sep)[0] if folder.startswith(releases) else ""
+
+    def look(self, release=""):
+        """Look once: the process, what it reports, and its health.
+
+        Returns:
+            {"pid", "running_release", "health": {...}, "ok": bool, "why": str}; ``ok`` is a claim about ``release``
+            (where given): this very release runs, listens and answers as healthy.
+        """
+        pid = self.pid()
+        running = self.running_release(pid)
+        report = {"pid": pid, "running_release": running, "health": None, "ok": False, "why": ""}
+        if not pid:
+            report["why"] = "the process is not running"
+            return report
+        if release and running != release:
+            report["why"] = "the running process (pid %d) reports release %s" % (pid, running or "none")
+            if running == "":
+                report["why"] = "the running process (pid %d) reports no release" % pid
+            return report
+        if self.spec["health"]:
+            health = ask_health(self.spec)
+            report["health"] = health
+            if not health["ok"]:
+                report["why"] = health["error"]
+                return report
+            if release and health["release"] not in ("", release):
+                report["why"] = "the health answer came from release %s" % health["release"]
+                return report
+            owners = listeners(self.spec["port"]) if release else None
+            if owners:
+                reported = {self.running_release(owner) for owner in owners}
+                if release not in reported:
+                    report["why"] = "port %d is answered by pid %d, which is not release %s" % (
+                        self.spec["port"],
+                        owners[0],
+                        release,
+                    )
+                    return report
+        report["ok"] = True
+        return report
+
+    def wait_until_healthy(self, release, stop=None):
+        """Wait until ``release`` runs and is healthy, or ``stop`` is set; return the last look, ``ok`` or not."""
+        deadline = time.monotonic() + self.spec["health_timeout"]
+        down_since = None
+        pause = self.spec["health_interval"]
+        while True:
+            report = self.look(release)
+            now = time.monotonic()
+            if report["ok"]:
+                # A process that dies right after its first answer, or serves no health path, must be seen again.
+                if not self.spec["health"]:
+                    time.sleep(min(1.0, self.spec["health_timeout"] / 2))
+                    again = self.look(release)
+                    if not again["ok"] or again["pid"] != report["pid"]:
+                        report["ok"], report["why"] = False, "the process did not stay up"
+                        if now < deadline:
+                            continue
+                return report
+            down_since = (down_since or now) if not report["pid"] else None
+            if stop is not None and stop.is_set():
+                report["why"] = "stopped: %s" % report["why"]
+                return report
+            if now > deadline or (down_since and now - down_since > min(6.0, self.spec["health_timeout"])):
+                return report
+            # Quick at first, because most releases are; then rarer, so as not to drown the service's log.
+            time.sleep(pause)
+            pause = min(pause * 1.3, max(2.0, self.spec["health_interval"]))

@@ -1,0 +1,204 @@
+"""The journal of one deploy or rollback on this host, its decision, and the way back."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+
+from handrail.agent.files import read_json, read_text, remove_tree, sync_folder, write_atomic
+from handrail.agent.instances import Instances
+from handrail.agent.protocol import ACTIVE
+from handrail.agent.refusal import Refused
+
+
+class Transaction:
+    """The journal of one deploy or rollback on this host: ``tx/state.json`` and the files beside it."""
+
+    def __init__(self, app):
+        self.app = app
+
+    def path(self, name):
+        return os.path.join(self.app.tx, name)
+
+    def state(self):
+        return read_json(self.path("state.json"))
+
+    def begin(self, state):
+        remove_tree(self.app.tx)
+        os.makedirs(self.app.tx, mode=0o700)
+        self.write(state)
+
+    def write(self, state):
+        write_atomic(self.path("state.json"), json.dumps(state, sort_keys=True))
+
+    def update(self, **changes):
+        state = self.state()
+        state.update(changes)
+        self.write(state)
+        return state
+
+    def decide(self, decision):
+        """Try to decide; return the decision that holds, which may be somebody else's."""
+        temporary = self.path("decision.%d.%d.tmp" % (os.getpid(), time.monotonic_ns()))
+        with open(temporary, "w", encoding="ascii") as stream:
+            stream.write(decision)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            # link(2) fails when the name exists, and the file is complete the moment it appears.
+            os.link(temporary, self.path("decision"))
+            sync_folder(self.app.tx)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+        return self.decision()
+
+    @contextlib.contextmanager
+    def acting(self):
+        """Keep the agent and the guardian from moving links and traffic at the same time."""
+        fd = os.open(self.path("acting"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def decision(self):
+        return read_text(self.path("decision")).strip()
+
+    def renew_lease(self):
+        try:
+            os.utime(self.path("lease"))
+        except OSError:
+            pass
+
+    def finish(self):
+        remove_tree(self.app.tx)
+
+    def perform_return(self, reason):
+        """Bring back the release that served before; idempotent. Returns the outcome that it recorded."""
+        with self.acting():
+            return self.perform_return_alone(reason)
+
+    def perform_return_alone(self, reason):
+        state = self.state()
+        previous = state.get("from") or ""
+        instances = Instances(self.app, state.get("service"))
+        live, goal = state.get("live") or "", state.get("goal") or "web"
+        service = instances.service(goal)
+        outcome = {"ok": True, "serves": previous, "why": "", "reason": reason}
+        try:
+            if previous and live and live != goal:
+                self.return_to(instances, live, goal, previous, outcome)
+                service = None
+            else:
+                self.app.switch(previous)
+            if service and previous:
+                if not service.look(previous)["ok"]:
+                    service.restart()
+                report = service.wait_until_healthy(previous)
+                if not report["ok"]:
+                    outcome["ok"], outcome["why"] = False, report["why"]
+            elif service and service.pid():
+                service.stop()
+        except (Refused, OSError) as error:
+            outcome["ok"], outcome["why"] = False, str(error)
+        entry = {
+            "release": state["release"],
+            "from": previous or None,
+            "to": previous or None,
+            "kind": state.get("kind", "deploy"),
+            "result": "returned" if outcome["ok"] else "return-failed",
+            "reason": reason,
+            "who": state.get("who", ""),
+            "commit": state.get("commit", ""),
+            "bundle": state.get("bundle", ""),
+            "deploy": state["deploy"],
+            "finished": time.time(),
+            "seconds": {},
+        }
+        # A rollback's goal is a good release, which is never given up.
+        if entry["kind"] == "rollback":
+            self.app.record(entry)
+        else:
+            self.app.make_room(state["release"], lambda: self.app.record(entry))
+        self.update(step="returned", outcome=outcome)
+        return outcome
+
+    def return_to(self, instances, live, goal, previous, outcome):
+        """Bring the instance back that served before, which as a rule still runs, and end the new one."""
+        old, new = instances.service(live), instances.service(goal)
+        if old.spec["port"] == new.spec["port"]:
+            new.retire()
+        if live != "web":
+            self.app.link_slot(live, previous)
+        self.app.switch(previous)
+        if not old.look(previous)["ok"]:
+            old.restart()
+        report = old.wait_until_healthy(previous)
+        if not report["ok"]:
+            outcome["ok"], outcome["why"] = False, report["why"]
+        # Also where it seems to point there: a reload may have been cut off.
+        if instances.proxy:
+            instances.proxy.point(live)
+        new.retire()
+
+    def recover(self):
+        """Finish what a dead client, agent and guardian left between activation and the end.
+
+        Call it only while holding the lock. Returns a sentence on what was done, or "".
+        """
+        state = self.state()
+        if not state:
+            return ""
+        if state["step"] == "returned":
+            return ""
+        if self.decision() == "commit":
+            commit_history(self.app, self)
+            return "recorded release %s, whose commit had been cut short" % state["release"]
+        if state["step"] in ACTIVE:
+            self.decide("return")
+            outcome = self.perform_return("its client, agent and guardian died")
+            if not outcome["ok"]:
+                raise Refused("return-failed", "could not return to %s: %s" % (outcome["serves"], outcome["why"]))
+            return "returned from %s, which was never committed, to %s" % (
+                state["release"],
+                state.get("from"),
+            )
+        return ""
+
+
+def commit_history(app, transaction, seconds=None):
+    state = transaction.state()
+    entry = {
+        "release": state["release"],
+        "from": state.get("from") or None,
+        "to": state["release"],
+        "kind": state.get("kind", "deploy"),
+        "result": "good",
+        "who": state.get("who", ""),
+        "commit": state.get("commit", ""),
+        "version": state.get("version", ""),
+        "bundle": state.get("bundle", ""),
+        "migrated": bool(state.get("migrated")),
+        "missing": state.get("missing") or [],
+        "slot": state.get("goal") if state.get("goal") in ("blue", "green") else "",
+        "deploy": state["deploy"],
+        "started": state.get("since"),
+        "finished": time.time(),
+        "seconds": seconds or {},
+    }
+    known = [e for e in app.history() if e.get("deploy") == state["deploy"] and e.get("result") == "good"]
+    if not known:
+        app.record(entry)
+    transaction.finish()
+    return entry
+
+
+def public_state(state):
+    """Return a transaction's state without the parts that only this host needs."""
+    if not state:
+        return None
+    return {key: value for key, value in state.items() if key not in ("service",)}

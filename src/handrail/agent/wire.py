@@ -1,0 +1,142 @@
+"""The agent's side of the protocol: one process, one client, JSON lines both ways.
+
+The client writes one JSON object a line: ``{"id": 7, "op": "prepare", ...}``; where it has ``"bytes": n``, n raw bytes
+follow the line. The agent answers in JSON lines: any number of ``{"id": 7, "event": {...}}``, then
+``{"id": 7, "ok": true, "result": {...}}`` or ``{"id": 7, "ok": false, "error": {"kind", "message", ...}}``.
+Requests are served in order, except ``ping`` and ``cancel``, which a reader thread takes at once.
+"""
+
+import errno
+import json
+import queue
+import threading
+import time
+
+from handrail.agent.protocol import MARKER
+from handrail.agent.refusal import Refused
+from handrail.agent.transaction import Transaction
+
+
+class Agent:
+    """Serves one client: requests in, in their order; answers and events out.
+
+    Args:
+        source: the whole agent as it travelled, for the guardian.
+        operations: functions by name, each called with the agent, the request and its bytes.
+    """
+
+    def __init__(self, source, operations, stdin, stdout):
+        self.source = source
+        self.operations = operations
+        self.stdin = stdin
+        self.stdout = stdout
+        self.out_lock = threading.Lock()
+        self.requests = queue.Queue(maxsize=8)
+        self.gone = threading.Event()
+        self.stop = threading.Event()
+        self.heard = time.monotonic()
+        self.silence = 3600.0
+        self.received = 0
+        self.app = None
+        self.lock_fd = None
+        self.manifest = None
+        self.serving = None
+        self.syncing = None
+        self.guardian = None
+
+    def send(self, document):
+        data = (json.dumps(document) + "\n").encode()
+        try:
+            with self.out_lock:
+                self.stdout.write(data)
+                self.stdout.flush()
+        except (OSError, ValueError):
+            self.lose_client()
+
+    def event(self, **facts):
+        self.send({"id": self.serving, "event": facts})
+
+    def read_requests(self):
+        """Runs in a thread: takes pings at once, queues the rest, notices the client's death."""
+        try:
+            while True:
+                line = self.stdin.readline()
+                if not line:
+                    break
+                self.heard = time.monotonic()
+                self.received += len(line)
+                request = json.loads(line)
+                payload = b""
+                if request.get("bytes"):
+                    payload = self.stdin.read(request["bytes"])
+                    if len(payload) < request["bytes"]:
+                        break
+                    self.received += len(payload)
+                    self.heard = time.monotonic()
+                if request["op"] == "ping":
+                    if self.app and self.lock_fd is not None:
+                        Transaction(self.app).renew_lease()
+                    continue
+                if request["op"] == "cancel":
+                    self.stop.set()
+                    continue
+                self.requests.put((request, payload))
+        except (OSError, ValueError):
+            pass
+        self.lose_client()
+        self.requests.put((None, b""))
+
+    def lose_client(self):
+        self.gone.set()
+        self.stop.set()
+
+    def watch_silence(self):
+        """Runs in a thread: a connection that is cut without a word looks open for hours; both sides' beats tell."""
+        while not self.gone.wait(2.0):
+            self.send({"beat": 1})
+            if time.monotonic() - self.heard > self.silence:
+                self.lose_client()
+                try:
+                    self.requests.put_nowait((None, b""))
+                except queue.Full:
+                    pass
+
+    def next_request(self):
+        while True:
+            try:
+                return self.requests.get(timeout=1.0)
+            except queue.Empty:
+                if self.gone.is_set():
+                    return None, b""
+                continue
+
+    def serve(self):
+        threading.Thread(target=self.read_requests, daemon=True).start()
+        threading.Thread(target=self.watch_silence, daemon=True).start()
+        self.send({"marker": MARKER})
+        while True:
+            request, payload = self.next_request()
+            if request is None or request["op"] == "bye":
+                break
+            if request["op"] in ("data", "end"):
+                continue  # the rest of an upload that was refused in the middle
+            self.serving = request["id"]
+            if not self.gone.is_set():
+                self.stop.clear()
+            try:
+                result = self.operations[request.pop("op")](self, request, payload)
+                self.send({"id": self.serving, "ok": True, "result": result})
+            except Refused as error:
+                self.fail(error.kind, str(error), **error.facts)
+            except OSError as error:
+                kind = "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "os"
+                self.fail(kind, "%s%s" % (error.strerror, ": " + str(error.filename) if error.filename else ""))
+            except Exception as error:
+                import traceback
+
+                self.fail("bug", "%s: %s" % (type(error).__name__, error), lines=traceback.format_exc().splitlines())
+
+    def fail(self, kind, message, **facts):
+        error = {"kind": kind, "message": message}
+        error.update(facts)
+        self.send({"id": self.serving, "ok": False, "error": error})
