@@ -70,9 +70,7 @@ class ContainerHost(Host):
             "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
             *(word for folder in _VOLATILE for word in ("--tmpfs", folder)), *self.options, image,
         )  # fmt: skip
-        self.address = _docker(
-            "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.container
-        ).strip()
+        self.address = self._find_address()
         keys = f"{self.home}/.ssh/authorized_keys"
         self.run_as_root(f"cat > {keys}; chown {USER}: {keys}; chmod 600 {keys}", stdin=public + "\n")
         wait_until(self._is_booted, f"systemd in {self.container}", 60)
@@ -81,6 +79,14 @@ class ContainerHost(Host):
     def stop(self) -> None:
         """Remove the container."""
         subprocess.run(["docker", "rm", "--force", self.container], capture_output=True)
+
+    def reboot(self) -> None:
+        """Cut its power and start it again; its address stays, what it kept in memory does not."""
+        _docker("restart", "--time", "0", self.container)
+        address = self._find_address()
+        assert address == self.address, f"the address changed from {self.address} to {address}"
+        wait_until(self._is_booted, f"systemd in {self.container}", 60)
+        wait_until(lambda: answers_ssh(self.address, 22), f"sshd in {self.container}", 30)
 
     def run_as_root(self, command: str, *, stdin: str = "") -> str:
         """Run a shell command in the container, beside SSH; return its output.
@@ -97,6 +103,10 @@ class ContainerHost(Host):
     def ssh_log(self) -> str:
         """Return the journal of the SSH service."""
         return self.run_as_root("journalctl --unit=ssh --output=cat --no-pager")
+
+    def _find_address(self) -> str:
+        words = ("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.container)
+        return _docker(*words).strip()
 
     def _is_booted(self) -> bool:
         done = subprocess.run(

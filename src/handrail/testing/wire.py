@@ -28,11 +28,13 @@ class Wire(Generic[_Host]):
         host: the host as seen through the wire.
         sent: bytes that clients have sent to the host so far.
         rate: bytes a second towards the host; 0: no limit.
+        cut_at: cut all connections once, as soon as clients have sent so many bytes; 0: never.
     """
 
     def __init__(self, host: _Host, folder: Path) -> None:
         self.sent = 0
         self.rate = 0
+        self.cut_at = 0
         self._target = (host.address, host.port)
         self._server = socket.create_server(("127.0.0.1", 0))
         self._sockets: set[socket.socket] = set()
@@ -113,6 +115,9 @@ class Wire(Generic[_Host]):
                 goal.sendall(data)
                 if is_upload:
                     self.sent += len(data)
+                    if self.cut_at and self.sent >= self.cut_at:
+                        self.cut_at = 0
+                        self.cut()
                     if self.rate:
                         time.sleep(len(data) / self.rate)
             goal.shutdown(socket.SHUT_WR)

@@ -1,0 +1,124 @@
+"""Moments: an agent on a container host, stopped at a step of its journal.
+
+A watcher in the container reads the journal without a pause and stops the agent (SIGSTOP) as soon as the step is there,
+so that a fault strikes at this very step and the product needs no code for it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from handrail.testing.host import wait_until
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from handrail.testing.container import ContainerHost
+
+STEPS = ("begun", "prepared", "migrating", "migrated", "activating", "activated", "switching", "switched")
+AGENT, GUARDIAN = "agent", "guardian"
+
+_FIND = """
+import json, os, signal, sys, threading
+
+# In two parts, because this text is on a command line, too.
+WORDS = {"agent": b"handrail" + b"-agent", "guardian": b"tx/" + b"agent.py"}
+
+def find(who):
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open("/proc/%s/cmdline" % entry, "rb") as stream:
+                    if WORDS[who] in stream.read():
+                        found.append(int(entry))
+            except OSError:
+                pass
+    return found
+"""
+
+_WATCH = (
+    _FIND
+    + """
+path, old, steps = sys.argv[2], sys.argv[3], sys.argv[4].split(",")
+
+def leave_with_the_test():
+    sys.stdin.read()
+    os._exit(0)
+
+threading.Thread(target=leave_with_the_test, daemon=True).start()
+print("ready", flush=True)
+while True:
+    try:
+        with open(path) as stream:
+            state = json.load(stream)
+    except (OSError, ValueError):
+        continue
+    if state.get("deploy") != old and state.get("step") in steps:
+        for pid in find(sys.argv[1]):
+            os.kill(pid, signal.SIGSTOP)
+        print("reached", flush=True)
+        break
+"""
+)
+
+_SIGNAL = (
+    _FIND
+    + """
+for pid in find(sys.argv[1]):
+    try:
+        os.kill(pid, int(sys.argv[2]))
+        print(pid)
+    except ProcessLookupError:
+        pass
+"""
+)
+
+
+class Watcher:
+    """Stops the agent of an app at the first of some steps; ``reached`` is set when it has.
+
+    Args:
+        folder: the app's folder on the host.
+        old: id of the deploy whose journal does not count, because it was there before.
+    """
+
+    def __init__(self, host: ContainerHost, folder: str, old: str, step: str) -> None:
+        steps = STEPS[STEPS.index(step) :]
+        self.reached = threading.Event()
+        program = ["docker", "exec", "--interactive", host.container, "python3", "-c", _WATCH]
+        words = [AGENT, f"{folder}/tx/state.json", old, ",".join(steps)]
+        self._process = subprocess.Popen([*program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        wait_until(self._ready.is_set, "the watcher", 20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._reader.join(5)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            (self._ready if line.strip() == "ready" else self.reached).set()
+
+
+def send(host: ContainerHost, who: str, number: int) -> int:
+    """Send a signal to the agents (`AGENT`) or guardians (`GUARDIAN`) of a host; return how many there were."""
+    done = subprocess.run(
+        ["docker", "exec", host.container, "python3", "-c", _SIGNAL, who, str(int(number))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return len(done.stdout.split())

@@ -1,0 +1,116 @@
+"""One fault in one deploy, and the question whether anything is broken afterwards."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from handrail.testing.container import ContainerHost
+from handrail.testing.faults.moments import AGENT, Watcher, send
+from handrail.testing.faults.scene import Scene
+from handrail.testing.host import wait_until
+from handrail.testing.project import Finished, finish
+from handrail.testing.wire import Wire
+
+if TYPE_CHECKING:
+    from handrail.testing.faults.catalogue import Fault
+
+DEPLOY = ("deploy", "--env", "test", "--yes", "--json")
+# An exit code's promise about the hosts, where the client lived to give one.
+SERVES_BEFORE = (2, 3, 4, 5, 7, 130)
+
+
+@dataclass
+class Strike:
+    """What a fault gets to work with: the scene, the running client, and the host that it is about."""
+
+    scene: Scene
+    client: subprocess.Popen[str] | None
+    host: ContainerHost
+    wire: Wire[ContainerHost]
+    version: str
+    after: ExitStack = field(default_factory=ExitStack)
+    """Repairs, made when the client has ended: what breaks a machine is over some day."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a deploy with a fault ended; ``broken`` is what must never be."""
+
+    fault: str
+    moment: str
+    reached: bool
+    returncode: int
+    serves: list[str]
+    broken: list[str]
+    client: Finished
+
+    @property
+    def word(self) -> str:
+        """One word: ``new``, ``old`` or ``mixed``."""
+        kinds = set(self.serves)
+        return kinds.pop() if len(kinds) == 1 else "mixed"
+
+
+def strike(scene: Scene, fault: Fault, moment: str = "", *, which: int = 0) -> Outcome:
+    """Deploy the next version with a fault in it.
+
+    Args:
+        moment: the step of the journal at which it strikes; empty for a fault that is there from the beginning.
+        which: number of the host that it is about.
+    """
+    old, host, wire = scene.version, scene.hosts[which], scene.wires[which]
+    new = scene.next_version()
+    with ExitStack() as stack:
+        repairs = stack.enter_context(ExitStack())
+        watcher = None
+        if moment:
+            watcher = stack.enter_context(Watcher(host, scene.folder, scene.deploy_id(host), moment))
+        if fault.before:
+            fault.before(Strike(scene, None, host, wire, new, repairs))
+        client = scene.project.start(*DEPLOY)
+        reached = True
+        if watcher is not None:
+            wait_until(lambda: watcher.reached.is_set() or client.poll() is not None, f"step {moment}", 60)
+            reached = watcher.reached.is_set()
+        if reached and fault.inject:
+            fault.inject(Strike(scene, client, host, wire, new, repairs))
+        if watcher is not None:
+            send(host, AGENT, signal.SIGCONT)
+        done = finish(client, 120)
+    broken = scene.settle()
+    broken += look(scene, old, new, done)
+    serves = ["new" if scene.ask(each).version == new else "old" for each in scene.hosts]
+    scene.version = new if set(serves) == {"new"} else old
+    broken += scene.deploy_good()
+    return Outcome(fault.name, moment, reached, done.returncode, serves, broken, done)
+
+
+def look(scene: Scene, old: str, new: str, done: Finished) -> list[str]:
+    """Return what is broken on any host, as sentences: what visitors get, what status says, what history says."""
+    broken = []
+    if "Traceback" in done.stderr:
+        broken.append(f"a traceback reached the user\n{done.stderr}")
+    status = scene.status
+    for host, row in zip(scene.hosts, status["hosts"], strict=True):
+        serving = scene.ask(host)
+        if serving.version not in {old, new} - {""}:
+            broken.append(f"{host.name} serves {serving}, neither {old} nor {new}")
+            continue
+        if not row["release"] == row["running_release"] == serving.release:
+            broken.append(
+                f"{host.name} serves {serving.release}, status says {row['release']}, running {row['running_release']}"
+            )
+        last = scene.history(host)[-1]
+        if last["to"] != serving.release:
+            broken.append(f"{host.name} serves {serving.release}, its history says {last['to']}")
+        if done.returncode == 0 and serving.version != new:
+            broken.append(f"the deploy reported success, {host.name} serves {serving.version}")
+        if done.returncode in SERVES_BEFORE and serving.version != old:
+            broken.append(f"the deploy ended with {done.returncode}, {host.name} serves {serving.version}")
+    if status["state"] not in ("ok", "mixed"):
+        broken.append(f"status says {status['state']}: {[row['why'] for row in status['hosts']]}")
+    return broken
