@@ -53,9 +53,10 @@ def make_plan(
         "commit": bundle.commit,
         "dirty": bundle.dirty,
         "strategy": target.strategy,
+        "variables": {name: str(value.value) for name, value in sorted(variables.items())},
         "migrate": {"command": service.migrate, "host": hosts[0]} if service and service.migrate else None,
         "hosts": plans,
-        "undo": f"inv rollback --env {target.environment}",
+        "undo": f"inv rollback --env {target.environment}" if any(row["running"] for row in plans) else "",
     }
 
 
@@ -98,7 +99,7 @@ def _plan_host(session: Session, facts: Mapping[str, Any], target: Target, bundl
 
 
 def _compare(old: Mapping[str, Any], variables: Mapping[str, Value]) -> dict[str, list[str]]:
-    """Name the variables that differ; values never appear, so secrets cannot."""
+    """Name the variables that differ. The host has digests of the old values, and those alone are compared."""
     before: Mapping[str, str] = old.get("digests", {})
     now = variable_digests(variables, old.get("salt", ""))["digests"]
     return {
@@ -130,10 +131,10 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
             facts.append(("commits", "none: the running release is of this commit"))
         elif row["running"]:
             facts.append(("commits", "unknown: the running commit is not in this repository"))
-        for word, sign in (("added", "+"), ("changed", "~"), ("removed", "-")):
-            facts += [("variables", f"{sign} {name}") for name in row["variables"][word]]
+        facts += [("variables" if i == 0 else "", line) for i, line in enumerate(_variable_lines(plan, row))]
         travels = row["travels"]
-        facts.append(("travels", f"{_size(travels['bytes'])} in {travels['objects']} objects"))
+        objects = "object" if travels["objects"] == 1 else "objects"
+        facts.append(("travels", f"{_size(travels['bytes'])} in {travels['objects']} {objects}"))
         facts += [("", f"{wheel['name']}  {_size(wheel['bytes'])}") for wheel in travels["wheels"]]
         migration = plan["migrate"]
         if migration and migration["host"] == row["host"]:
@@ -146,8 +147,22 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
             printer.info(f"  {word:<12} {text}")
         for problem in row["problems"]:
             printer.warn(f"would refuse: {problem}")
+    for problem in plan.get("problems", []):
+        printer.warn(f"would refuse: {problem}")
+    if plan.get("approval"):
+        printer.info(f"\nThe deploy asks for the name {plan['environment']!r} to be typed, or --yes.")
     printer.info(f"\nNothing was changed. To do it: inv deploy --env {plan['environment']}")
-    printer.info(f"To undo it afterwards: {plan['undo']}")
+    if plan["undo"]:
+        printer.info(f"To undo it afterwards: {plan['undo']}")
+
+
+def _variable_lines(plan: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """Return what changes: with the new value, which is the mask for a secret; the old one is nowhere to be read."""
+    values = {name: " ".join(text.split()) for name, text in plan["variables"].items()}
+    differ = row["variables"]
+    lines = [f"+ {name} = {values[name]}" for name in differ["added"]]
+    lines += [f"~ {name} = {values[name]}" for name in differ["changed"]]
+    return lines + [f"- {name}" for name in differ["removed"]]
 
 
 def _size(count: float) -> str:

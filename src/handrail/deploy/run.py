@@ -113,6 +113,8 @@ def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]
         for host, sentence in states.items():
             printer.info(f"{host}: {sentence}")
         return {"command": "abort", "environment": options.environment, "hosts": states}
+    if not options.plan:
+        check_commit(shop)
     with _nothing_changed():
         if not options.plan:
             _hook(shop, "before_build")
@@ -122,6 +124,8 @@ def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]
         from handrail.deploy.plan import make_plan, show_plan
 
         plan = make_plan(shop.target, root, shop.hosts, bundle, variables)
+        plan["problems"] = _gate_problems(shop, bundle)
+        plan["approval"] = shop.target.approval
         show_plan(plan, printer)
         return plan
     with _nothing_changed():
@@ -170,17 +174,47 @@ def make_bundle(shop: Workshop) -> Bundle:
 
 def check_gates(shop: Workshop, bundle: Bundle) -> None:
     """Ask what the environment demands before a deploy: a green record of checks, a person's approval."""
+    require_checked(shop, bundle.commit, bundle.digest, dirty=bundle.dirty)
+    ask_approval(shop, "deploy")
+
+
+def check_commit(shop: Workshop) -> None:
+    """Refuse an unchecked commit before anything is run or built for it; the bundle is looked at afterwards."""
+    from handrail.build.git import read_git
+
+    if shop.target.require_check and not shop.options.unsafe_untested and not shop.options.bundle:
+        # Whether a file that git does not know would travel depends on the kind of bundle.
+        git = read_git(shop.root, shop.runner, untracked=False, required=False)
+        require_checked(shop, git.commit, "", dirty=git.dirty)
+
+
+def require_checked(shop: Workshop, commit: str, digest: str, *, dirty: bool) -> None:
+    """Refuse what ``inv check`` has not seen, where the environment demands that it has.
+
+    Args:
+        digest: of the bundle; empty: only the commit is asked for.
+
+    Raises:
+        PreflightError: there are uncommitted changes, or there is no green record.
+    """
     if shop.target.require_check and not shop.options.unsafe_untested:
         from handrail.checks.record import require_green
 
-        if bundle.dirty:
+        if dirty:
             raise PreflightError(
                 f"{shop.target.environment} takes no uncommitted changes",
                 step="check",
                 next_step="commit, run inv check, deploy again; --unsafe-untested skips this",
             )
-        require_green(shop.root, bundle.commit, bundle.digest)
-    ask_approval(shop, "deploy")
+        require_green(shop.root, commit, digest)
+
+
+def _gate_problems(shop: Workshop, bundle: Bundle) -> list[str]:
+    try:
+        require_checked(shop, bundle.commit, bundle.digest, dirty=bundle.dirty)
+    except PreflightError as error:
+        return [error.message]
+    return []
 
 
 def ask_approval(shop: Workshop, verb: str) -> bool:
@@ -214,11 +248,9 @@ def follow_up(shop: Workshop, document: Mapping[str, Any]) -> None:
 
     target, printer = shop.target, shop.printer
     try:
-        _hook(
-            shop,
-            "after_commit",
-            {"HANDRAIL_RELEASE": document["release"], "HANDRAIL_COMMIT": document["commit"]},
-        )
+        told = ("release", "previous", "commit", "bundle")
+        facts = {f"HANDRAIL_{name.upper()}": document[name] or "" for name in told}
+        _hook(shop, "after_commit", facts)
     except HandrailError as error:
         printer.warn(f"after_commit hook: {error.message}")
     if target.tag and document["commit"] and document["command"] == "deploy":

@@ -22,9 +22,11 @@ def refuse(project: DeployProject, *words: str, message: str) -> None:
 
 
 def test_require_check_takes_only_the_commit_and_bundle_that_were_checked(new_project, sshd_host: SshdHost) -> None:
-    project = new_project(sshd_host, test={"require_check": True})
+    project = new_project(sshd_host, test={"require_check": True}, hooks={"before_build": ["touch client/built"]})
     commit = project.release("one")
     refuse(project, message="has no record of inv check")
+    assert not (project.folder / "client" / "built").exists(), "nothing is run or built for a commit that is refused"
+    assert "would refuse: commit" in project.inv("deploy", "--env", "test", "--plan").stderr
 
     digest = project.inv("build", "--json").document["digest"]
     record = CheckRecord(commit, False, [digest], [{"name": "test", "state": "failed", "seconds": 1.0}], {}, "", "")
@@ -92,7 +94,7 @@ def test_hooks_get_the_facts_and_a_tag_is_made(new_project, sshd_host: SshdHost)
     built, committed = (set(line.split()) for line in (project.folder / "client" / "facts").read_text().splitlines())
     common = {"HANDRAIL_ENV", "HANDRAIL_APP", "HANDRAIL_HOSTS", "HANDRAIL_STEP", "HANDRAIL_COMMIT"}
     assert common | {"HANDRAIL_BUNDLE"} <= built
-    assert common | {"HANDRAIL_RELEASE"} <= committed
+    assert common | {"HANDRAIL_BUNDLE", "HANDRAIL_RELEASE", "HANDRAIL_PREVIOUS"} <= committed
     assert project.git("tag").split() == [f"deploy/test/{release}"]
 
 

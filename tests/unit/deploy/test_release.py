@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from handrail.config.secret import Secret
+from handrail.config.secret import MASK, Secret
 from handrail.config.values import Value
-from handrail.deploy.plan import _compare
+from handrail.deploy.plan import _compare, show_plan
 from handrail.deploy.release import check_bundle_fits, environment_text, release_id, variable_digests
 from handrail.errors import ConfigError
+from handrail.testing import RecordingPrinter
 
 pytestmark = pytest.mark.unit
 
@@ -59,3 +60,43 @@ def test_a_plan_names_variables_that_were_added_changed_and_removed() -> None:
         "changed": ["CHANGED"],
         "removed": ["REMOVED"],
     }
+
+
+@pytest.mark.security
+def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse() -> None:
+    printer = RecordingPrinter()
+    row = {
+        "host": "web1",
+        "running": None,
+        "commits": None,
+        "variables": {"added": ["KEY", "LEVEL"], "changed": ["GREETING"], "removed": ["OLD"]},
+        "travels": {"bytes": 10, "objects": 1, "wheels": []},
+        "way_back": "first release: nothing to return to",
+        "locked_by": None,
+        "problems": [],
+    }
+    plan = {
+        "app": "shop",
+        "environment": "staging",
+        "commit": "0123456789",
+        "dirty": False,
+        "bundle": "f" * 64,
+        "strategy": "restart",
+        "migrate": None,
+        "variables": {"GREETING": "two\nlines", "KEY": str(Secret("hunter22")), "LEVEL": "debug"},
+        "approval": True,
+        "problems": ["commit 0123456 has no record of inv check"],
+        "undo": "",
+        "hosts": [row],
+    }
+
+    show_plan(plan, printer)
+
+    text = printer.text
+    assert "+ LEVEL = debug" in text
+    assert f"+ KEY = {MASK}" in text
+    assert "~ GREETING = two lines" in text
+    assert "- OLD" in text
+    assert "would refuse: commit 0123456 has no record" in text
+    assert "asks for the name 'staging'" in text
+    assert "To undo it" not in text, "there is nothing to return to"
