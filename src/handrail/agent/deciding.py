@@ -4,7 +4,7 @@ import time
 
 from handrail.agent.activating import dismiss_guardian
 from handrail.agent.files import read_text, write_atomic
-from handrail.agent.locking import lock_state, must_hold_lock
+from handrail.agent.locking import lock_state, take
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction, commit_history
@@ -42,7 +42,12 @@ def return_(agent, request, _payload):
             raise Refused("committed", "this host has already committed %s" % state["release"])
         outcome = await_outcome(agent, transaction)
     else:
-        must_hold_lock(agent)
+        if agent.lock_fd is None:
+            # The agent that held it died with its connection, and the client came back on another one.
+            take(agent, 5.0)
+            state = transaction.state()
+            if not state or state["deploy"] != request["deploy"]:
+                return {"serves": agent.app.current_release(), "ok": True, "why": ""}
         result, reason = request.get("result", "aborted"), request.get("reason", "")
         if state.get("kind") == "rollback":
             record_aborted(agent, state, result, reason)

@@ -33,9 +33,19 @@ def lock(agent, request, _payload):
     if not is_writable(agent.app.folder):
         raise Refused("os", "%s cannot be written by user %s" % (agent.app.folder, user_name()))
     agent.app.make_folders()
+    take(agent, request.get("wait", 0))
+    os.ftruncate(agent.lock_fd, 0)
+    os.pwrite(agent.lock_fd, json.dumps(request["holder"]).encode(), 0)
+    recovered = Transaction(agent.app).recover()
+    state = Transaction(agent.app).state()
+    return {"recovered": recovered, "transaction": public_state(state), "number": agent.app.last_number()}
+
+
+def take(agent, wait):
+    """Take the lock, waiting up to ``wait`` seconds for whoever holds it."""
     fd = os.open(agent.app.path("lock"), os.O_RDWR | os.O_CREAT, 0o644)
     # Half a second at least: `inv status` probes the lock for an instant.
-    deadline = time.monotonic() + max(0.5, request.get("wait", 0))
+    deadline = time.monotonic() + max(0.5, wait)
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,11 +62,6 @@ def lock(agent, request, _payload):
                 ) from None
             time.sleep(0.05)
     agent.lock_fd = fd
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, json.dumps(request["holder"]).encode(), 0)
-    recovered = Transaction(agent.app).recover()
-    state = Transaction(agent.app).state()
-    return {"recovered": recovered, "transaction": public_state(state), "number": agent.app.last_number()}
 
 
 def unlock(agent, _request, _payload):

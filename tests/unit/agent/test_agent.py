@@ -386,6 +386,21 @@ def test_a_client_can_return_a_host_whose_guardian_was_killed(connect: Callable[
     assert serves(app) == "1-abc"
 
 
+def test_another_connection_can_return_a_prepared_host_whose_agent_was_killed(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    first = connect()
+    first.lock()
+    first.deploy("1-aaa")
+    first.begin("2-bbb", "deploy-2")
+    first.prepare("2-bbb", {"code.txt": b"two"})
+    first.kill()
+    outcome = connect().call("return", deploy="deploy-2", reason="the agent died", result="failed")
+    assert outcome == {"ok": True, "serves": "1-aaa", "why": ""}
+    assert history(app)[-1]["result"] == "failed"
+    assert not (app / "releases" / "2-bbb").exists()
+
+
 def test_another_connection_can_commit_while_the_guardian_waits(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
     client.lock()

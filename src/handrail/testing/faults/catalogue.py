@@ -137,7 +137,7 @@ def leave_a_link(strike: Strike) -> None:
 def skew_clock(days: int, strike: Strike) -> None:
     """Set the agent's clock wrong: a container has its machine's, so its programs are told another one."""
     library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-    line = f"export LD_PRELOAD={library} FAKETIME={days:+d}d FAKETIME_DONT_FAKE_MONOTONIC=1"
+    line = f"export LD_PRELOAD={library} FAKETIME={days:+d}d"
     strike.host.run_as_root(f"test -e {library} && sed -i '1i {line}' /home/deploy/.bashrc")
     strike.after.callback(strike.host.run_as_root, "sed -i '/libfaketime/d' /home/deploy/.bashrc")
 

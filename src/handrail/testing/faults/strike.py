@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from handrail.testing.container import ContainerHost
-from handrail.testing.faults.moments import AGENT, Watcher, send
+from handrail.testing.faults.moments import AGENT, GUARDIAN, Watcher, send
 from handrail.testing.faults.scene import Scene
 from handrail.testing.host import wait_until
 from handrail.testing.project import Finished, finish
@@ -79,7 +79,9 @@ def strike(scene: Scene, fault: Fault, moment: str = "", *, which: int = 0) -> O
         if reached and fault.inject:
             fault.inject(Strike(scene, client, host, wire, new, repairs))
         if watcher is not None:
-            send(host, AGENT, signal.SIGCONT)
+            # A guardian that had just been forked from the agent was stopped with it.
+            for who in (AGENT, GUARDIAN):
+                send(host, who, signal.SIGCONT)
         done = finish(client, 120)
     broken = scene.settle()
     broken += look(scene, old, new, done)
