@@ -11,7 +11,10 @@ from handrail.agent.transaction import Transaction
 
 
 def activate(agent, request, _payload):
-    """Switch to the release and restart its service, with a guardian who returns if nobody commits."""
+    """Start the release in its instance, with a guardian who returns if nobody commits.
+
+    With ``promote`` (a deploy's id) it is the one that this deploy holds here: what runs and is well stays as it is.
+    """
     must_hold_lock(agent)
     transaction = Transaction(agent.app)
     state = transaction.state()
@@ -20,12 +23,21 @@ def activate(agent, request, _payload):
         raise Refused("bad-request", "release %s is not complete on this host" % release)
     if agent.syncing:
         agent.syncing.join()
-    instances = Instances(agent.app, request.get("service"))
-    live = instances.live()
-    goal = instances.goal(live) if instances.specs else "web"
-    state = transaction.update(
-        step="activating", service=request.get("service"), lease=request["lease"], live=live, goal=goal
-    )
+    spec, promotes = request.get("service"), bool(request.get("promote"))
+    if promotes:
+        if state["step"] != "held" or state["deploy"] != request["promote"]:
+            raise Refused("bad-request", "this host does not hold that release any more")
+        # Where it was started, whatever was declared since.
+        spec = state["service"]
+        transaction.forget("decision", "reason")
+        transaction.update(promoted={"who": request["who"], "since": time.time()})
+    instances = Instances(agent.app, spec)
+    if promotes:
+        live, goal = state["live"], state["goal"]
+    else:
+        live = instances.live()
+        goal = instances.goal(live) if instances.specs else "web"
+    state = transaction.update(step="activating", service=spec, lease=request["lease"], live=live, goal=goal)
     with open(transaction.path("lease"), "w", encoding="ascii"):
         pass
     start_guardian(agent, transaction)
@@ -34,7 +46,7 @@ def activate(agent, request, _payload):
     else:
         agent.app.link_slot(goal, release)
     service = instances.service(goal)
-    if service:
+    if service and not (promotes and service.look(release)["ok"]):
         if live and live != goal and instances.specs[live]["port"] == service.spec["port"]:
             instances.service(live).stop()
         try:

@@ -4,6 +4,7 @@ import time
 
 from handrail.agent.activating import dismiss_guardian
 from handrail.agent.files import read_text, write_atomic
+from handrail.agent.holding import end_held
 from handrail.agent.locking import lock_state, take
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
@@ -48,6 +49,7 @@ def return_(agent, request, _payload):
             state = transaction.state()
             if not state or state["deploy"] != request["deploy"]:
                 return {"serves": agent.app.current_release(), "ok": True, "why": ""}
+        end_held(agent.app, state)
         result, reason = request.get("result", "aborted"), request.get("reason", "")
         if state.get("kind") == "rollback":
             record_aborted(agent, state, result, reason)

@@ -20,7 +20,8 @@ def guard(folder):
     seen, heard = None, time.monotonic()
     while True:
         decision = transaction.decision()
-        if decision == "commit" or (transaction.state() or {}).get("deploy") != state["deploy"]:
+        now = transaction.state() or {}
+        if decision in ("commit", "hold") or now.get("step") == "held" or now.get("deploy") != state["deploy"]:
             return
         if decision == "return":
             transaction.perform_return(read_text(transaction.path("reason")) or "told to")

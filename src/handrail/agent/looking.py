@@ -8,6 +8,7 @@ import time
 from handrail.agent.app import App
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.files import read_json
+from handrail.agent.holding import look_at_held
 from handrail.agent.instances import Instances
 from handrail.agent.locking import lock_state
 from handrail.agent.machine import disk, find_pythons, find_supervisor, is_writable, libc_version, user_name
@@ -48,6 +49,7 @@ def status(agent, request, _payload):
     service = instances.service(live or "web")
     report = service.look() if service else None
     return {
+        "held": look_at_held(agent.app),
         "slot": live if live in ("blue", "green") else "",
         "proxy_port": instances.proxy.live_port() if instances.proxy else None,
         "current": agent.app.current_release(),

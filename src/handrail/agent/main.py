@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from handrail.agent import activating, deciding, locking, looking, preflight, preparing, uploading
+from handrail.agent import activating, deciding, holding, locking, looking, preflight, preparing, uploading
 from handrail.agent.guardian import guard
 from handrail.agent.wire import Agent
 
@@ -24,6 +24,7 @@ OPERATIONS = {
     "activate": activating.activate,
     "verify": activating.verify,
     "switch": activating.switch,
+    "hold": holding.hold,
     "retire": activating.retire,
     "commit": deciding.commit,
     "return": deciding.return_,

@@ -74,6 +74,12 @@ class Transaction:
         except OSError:
             pass
 
+    def forget(self, *names):
+        """Delete files of the journal, such as a decision that no longer stands."""
+        for name in names:
+            if os.path.exists(self.path(name)):
+                os.unlink(self.path(name))
+
     def finish(self):
         remove_tree(self.app.tx)
 
@@ -155,6 +161,9 @@ class Transaction:
             return ""
         if state["step"] == "returned":
             return ""
+        if self.decision() == "hold" and state["step"] in ACTIVE:
+            finish_hold(self.app, self)
+            return "recorded that release %s is held, which had been cut short" % state["release"]
         if self.decision() == "commit":
             commit_history(self.app, self)
             return "recorded release %s, whose commit had been cut short" % state["release"]
@@ -168,6 +177,18 @@ class Transaction:
                 state.get("from"),
             )
         return ""
+
+
+def finish_hold(app, transaction):
+    """Record that the release is held, once that was decided; idempotent. Returns the state."""
+    state = transaction.state()
+    entry = {key: state.get(key) for key in ("release", "from", "kind", "commit", "bundle", "deploy")}
+    entry.update(result="held", to=state.get("from"), who=state["held"]["who"], finished=time.time(), seconds={})
+    if not [e for e in app.history() if e.get("deploy") == state["deploy"] and e.get("result") == "held"]:
+        app.record(entry)
+    state = transaction.update(step="held")
+    transaction.forget("lease", "decision")
+    return state
 
 
 def commit_history(app, transaction, seconds=None):
@@ -184,6 +205,8 @@ def commit_history(app, transaction, seconds=None):
         "bundle": state.get("bundle", ""),
         "migrated": bool(state.get("migrated")),
         "missing": state.get("missing") or [],
+        "held": state.get("held"),
+        "promoted": state.get("promoted"),
         "slot": state.get("goal") if state.get("goal") in ("blue", "green") else "",
         "deploy": state["deploy"],
         "started": state.get("since"),

@@ -1,11 +1,11 @@
 """Requests that open the transaction and receive what this host lacks."""
 
 import json
-import os
 import time
 import zlib
 
 from handrail.agent.files import read_json
+from handrail.agent.holding import end_held
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.receiving import DIGEST, Receiver
 from handrail.agent.refusal import Refused
@@ -21,12 +21,11 @@ def begin(agent, request, _payload):
     if left and left["deploy"] == state["deploy"]:
         # Resumed. After a return the release is still whole: its way goes on from "prepared".
         if left["step"] == "returned":
-            for name in ("decision", "lease", "reason"):
-                if os.path.exists(transaction.path(name)):
-                    os.unlink(transaction.path(name))
+            transaction.forget("decision", "lease", "reason")
             left = transaction.update(step="migrated" if left.get("migrated") else "prepared", outcome=None)
         return {"state": public_state(left), "swept": []}
     if left and left["step"] != "returned":
+        end_held(agent.app, left)
         record_aborted(agent, left)
     if state.get("kind") == "rollback":
         manifest = read_json(agent.app.release(state["release"], ".handrail", "manifest.json")) or {}

@@ -81,6 +81,7 @@ class Job:
         run_hooks: called with a moment (``before_upload`` …) and the facts; raises to stop the deploy.
         wait: seconds to wait for somebody else's lock.
         skip_unreachable: go on without the hosts that cannot be reached, and remember which they were.
+        hold: end with the new release proved beside the old one, and the traffic still on the old.
     """
 
     target: Target
@@ -91,6 +92,7 @@ class Job:
     wait: float = 0.0
     resume: bool = False
     skip_unreachable: bool = False
+    hold: bool = False
 
 
 @dataclass
@@ -132,7 +134,7 @@ class _Run:
         """Show progress from here on; what asks the user something must come before."""
         if self.job.target.strategy == BLUE_GREEN:
             # Two instances side by side: the verified one gets the traffic, the other one ends after the commit.
-            phases = [*phases[:-1], "switch", "commit", "drain"]
+            phases = [*phases[:-1], *(["hold"] if self.job.hold else ["switch", "commit", "drain"])]
         board = self.display.enter_context(self.job.printer.board(self.fleet.hosts, phases))
         self.display.enter_context(self.fleet.showing(board))
 
@@ -221,6 +223,8 @@ class _Run:
             self.work_on([host for host in batch if host not in self.left_out], "verify", self.verify)
         if self.left_out and set(self.left_out) >= set(self.fleet.hosts):
             raise next(iter(self.failures.values()))
+        if self.job.hold:
+            return
         # Every new instance is well before any traffic moves; then it moves on all hosts at once.
         self.step(
             "switch" if target.strategy == BLUE_GREEN else "",
@@ -230,12 +234,24 @@ class _Run:
 
     def activate(self, session: Session) -> None:
         self.activated.add(session.host)
-        answer = session.call("activate", service=self.services[session.host], lease=self.job.target.lease)
+        answer = session.call(
+            "activate",
+            service=self.services[session.host],
+            lease=self.job.target.lease,
+            promote=self.deploy if self.kind == "promote" else "",
+            who=who(),
+        )
         if answer["moves"]:
             self.moving.add(session.host)
 
     def switch(self, session: Session) -> None:
         self.switched[session.host] = session.call("switch")["switched"]
+
+    def hold(self) -> None:
+        """Leave the verified release beside the old one; from here on no lease runs on any host."""
+        # An interrupt between two hosts would leave some that hold it and some that do not.
+        with uninterruptible():
+            self.step("hold", lambda session: session.call("hold", deploy=self.deploy, who=who()))
 
     def drain(self) -> None:
         """Stop what no longer serves. The release is committed: a failure here is a warning."""
@@ -491,6 +507,9 @@ def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str
         migrate(run)
         run.hook("before_activate")
         run.roll_out()
+        if job.hold:
+            run.hold()
+            return run.document("held")
         run.hook("after_activate")
         run.hook("before_commit")
         run.commit()
@@ -710,6 +729,11 @@ def _choose_release(run: _Run, bundle: Bundle) -> None:
             raise PreflightError(
                 "there is no unfinished deploy to resume" if not names else "the hosts hold different deploys",
                 next_step=f"start a new one: inv deploy --env {run.job.target.environment}",
+            )
+        if any(t["step"] == "held" for t in left):
+            raise PreflightError(
+                f"release {left[0]['release']} is held, and complete: there is nothing to resume",
+                next_step=f"inv promote --env {run.job.target.environment} sends it the traffic",
             )
         run.deploy, run.release, digest = names.pop()
         if digest != bundle.digest:

@@ -51,7 +51,7 @@ def annotate_failure(document: Mapping[str, Any], printer: Printer) -> None:
 
 def _headline(document: Mapping[str, Any]) -> str:
     result = str(document.get("result") or _FAILED)
-    mark = "✅" if result == _GOOD else "❌"
+    mark = "✅" if result in (_GOOD, "held") else "❌"
     command = _inline(document.get("command") or "deploy")
     what = f" of {_inline(document['app'])}" if document.get("app") else ""
     where = f" to {_inline(document['environment'])}" if document.get("environment") else ""

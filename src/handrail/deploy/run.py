@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy import engine
+from handrail.deploy.report import github_summary
 from handrail.errors import HandrailError, PreflightError, TaskFailedError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Options:
     wait: float = 0.0
     to: str = ""
     skip_unreachable: bool = False
+    hold: bool = False
 
 
 @dataclass
@@ -76,7 +78,7 @@ def open_workshop(root: Path, options: Options, printer: Printer, task: str = "d
     printer.hide(values.secrets())
     load_contract(root).require(values, task)
     target = resolve(project, options.environment, values)
-    for warning in [*values.warnings, *(target.warnings if task in ("deploy", "rollback") else [])]:
+    for warning in [*values.warnings, *(target.warnings if task in ("deploy", "rollback", "promote") else [])]:
         printer.warn(warning)
     return Workshop(
         root=root,
@@ -107,6 +109,7 @@ def choose_hosts(hosts: list[str], chosen: str) -> list[str]:
 def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]:
     """Do what ``inv deploy`` says; return the document of what happened."""
     shop = open_workshop(root, options, printer)
+    check_hold(shop.target, options)
     job = _job(shop)
     if options.abort:
         states = engine.abort(job)
@@ -132,6 +135,31 @@ def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]
         _hook(shop, "after_build", {"HANDRAIL_BUNDLE": bundle.digest, "HANDRAIL_COMMIT": bundle.commit})
     check_gates(shop, bundle)
     document = engine.deploy(job, bundle, variables)
+    if options.hold:
+        printer.summary(github_summary(document))
+    else:
+        follow_up(shop, document)
+    return document
+
+
+def check_hold(target: Target, options: Options) -> None:
+    """Refuse ``--hold`` where it cannot be meant; nothing was contacted yet."""
+    if options.hold and target.strategy != "blue-green":
+        raise UsageError(
+            f'--hold needs strategy = "blue-green", and {target.environment} has {target.strategy!r}: '
+            "only a second instance can wait without traffic"
+        )
+    if options.hold and options.abort:
+        raise UsageError("--hold and --abort contradict each other")
+
+
+def run_promote(root: Path, options: Options, printer: Printer) -> dict[str, Any]:
+    """Do what ``inv promote`` says; return the document of what happened."""
+    from handrail.deploy.promote import promote
+
+    shop = open_workshop(root, options, printer, "promote")
+    ask_approval(shop, "promote")
+    document = promote(_job(shop))
     follow_up(shop, document)
     return document
 
@@ -243,7 +271,6 @@ def _demand_word(shop: Workshop, verb: str) -> None:
 def follow_up(shop: Workshop, document: Mapping[str, Any]) -> None:
     """Tag, notify and report a success. The release is committed: what fails here is a warning, never a failure."""
     from handrail.deploy.notify import notify
-    from handrail.deploy.report import github_summary
     from handrail.deploy.tag import tag_release
 
     target, printer = shop.target, shop.printer
@@ -253,7 +280,7 @@ def follow_up(shop: Workshop, document: Mapping[str, Any]) -> None:
         _hook(shop, "after_commit", facts)
     except HandrailError as error:
         printer.warn(f"after_commit hook: {error.message}")
-    if target.tag and document["commit"] and document["command"] == "deploy":
+    if target.tag and document["commit"] and document["command"] in ("deploy", "promote"):
         try:
             tag_release(shop.root, target.environment, document["release"], document["commit"], shop.runner)
         except HandrailError as error:
@@ -291,6 +318,7 @@ def _job(shop: Workshop) -> engine.Job:
         wait=shop.options.wait,
         resume=shop.options.resume,
         skip_unreachable=shop.options.skip_unreachable,
+        hold=shop.options.hold,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ def collect_status(target: Target, root: Path, hosts: Sequence[str] | None = Non
         "environment": target.environment,
         "app": target.app,
         "state": _state(described),
+        "ssh_config": target.ssh_config,
         "behind": _behind(described),
         "hosts": described,
     }
@@ -46,7 +49,7 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
     current = answer["current"]
     service = answer["service"]
     transaction = answer["transaction"]
-    if transaction and transaction["step"] == "returned":
+    if transaction and transaction["step"] in ("returned", "held"):
         transaction = None
     # What a rollback would go to: the release that the running one was deployed over.
     before = [
@@ -71,6 +74,7 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
         "disk": {"free": answer["disk"]["free"], "inodes_free": answer["disk"]["inodes_free"]},
         "lock": answer["lock"],
         "transaction": transaction,
+        "held": answer["held"],
         "history": answer["history"],
         "good": answer["good"],
         "error": "",
@@ -82,7 +86,7 @@ def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
         "next": error.next_step,
         "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
         "slot": "", "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None,
-        "transaction": None, "history": [], "good": [], "error": error.message,
+        "transaction": None, "held": None, "history": [], "good": [], "error": error.message,
     }  # fmt: skip
 
 
@@ -144,6 +148,7 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
                 f"{row['host']}: deploy of {left['release']} by {left['who']} is unfinished (step: {left['step']}); "
                 f"inv deploy --env {env} --resume or --abort"
             )
+    show_held(document, printer)
     for row in document["hosts"]:
         if row["error"]:
             printer.warn(row["error"] if row["error"].startswith(row["host"]) else f"{row['host']}: {row['error']}")
@@ -159,6 +164,48 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
     }
     say = printer.success if document["state"] == "ok" else printer.warn
     say(f"{document['state']}: {words[document['state']]}")
+
+
+def show_held(document: dict[str, Any], printer: Printer) -> None:
+    """Say what is held on which host, how to look at it, and what to do with it."""
+    env = document["environment"]
+    holding = [row for row in document["hosts"] if row["held"]]
+    for row in holding:
+        held = row["held"]
+        printer.info(f"{row['host']}: {held_line(held)}")
+        if held["ok"]:
+            look = tunnel(row["host"], held["port"], document["ssh_config"])
+            printer.info(f"  look at it: {look}  then http://127.0.0.1:{held['port']}/")
+        else:
+            printer.warn(f"{row['host']}: {held['release']} is not well ({held['why']}); inv promote starts it again")
+    if not holding:
+        return
+    others = [row["host"] for row in document["hosts"] if not row["held"]]
+    if others or len({row["held"]["deploy"] for row in holding}) > 1:
+        printer.warn(
+            f"not every host holds the same release{': ' + ', '.join(others) + ' holds none' if others else ''}; "
+            f"inv deploy --env {env} --hold brings one to all, --abort ends it"
+        )
+    else:
+        printer.info(f"  send it the traffic: inv promote --env {env}   end it: inv deploy --env {env} --abort")
+
+
+def held_line(held: Mapping[str, Any]) -> str:
+    """Return what a host holds as one sentence: which release, where, since when and by whom."""
+    facts = {**held, **(held["held"] if isinstance(held.get("held"), Mapping) else {})}
+    since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(facts["since"]))
+    return f"holds {facts['release']} on port {facts['port']} without traffic, since {since}, by {facts['who']}"
+
+
+def tunnel(host: str, port: int, ssh_config: str = "") -> str:
+    """Return the ssh command that brings a host's loopback port to this machine."""
+    from handrail.config.target import parse_address
+
+    address = parse_address(host)
+    words = ["ssh", "-N", "-L", f"{port}:127.0.0.1:{port}"]
+    words += ["-F", shlex.quote(ssh_config)] if ssh_config else []
+    words += ["-p", str(address.port)] if address.port else []
+    return " ".join([*words, f"{address.user}@{address.host}" if address.user else address.host])
 
 
 def collect_releases(target: Target, root: Path) -> dict[str, Any]:
@@ -200,8 +247,6 @@ def collect_releases(target: Target, root: Path) -> dict[str, Any]:
 
 def show_releases(document: dict[str, Any], printer: Printer) -> None:
     """Print the releases as a table, newest first."""
-    import time
-
     rows = []
     for entry in document["releases"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["finished"])) if entry["finished"] else "-"

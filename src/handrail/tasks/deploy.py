@@ -34,7 +34,8 @@ _WAIT = "seconds to wait for somebody else's deploy lock"
         "hosts": _HOSTS,
         "bundle": "ship this bundle file, made by inv build, instead of building one",
         "resume": "go on with a deploy whose client died",
-        "abort": "end a deploy whose client died and return to what served before",
+        "abort": "end a deploy whose client died, or one that is held; what served before serves",
+        "hold": "blue-green: prove the release beside the old one and leave the traffic there, until inv promote",
         "wait": _WAIT,
         "skip_unreachable": _SKIP,
         "unsafe_untested": "deploy without the record of green checks that the environment asks for",
@@ -50,6 +51,7 @@ def deploy(
     bundle: str = "",
     resume: bool = False,
     abort: bool = False,
+    hold: bool = False,
     wait: float = 0.0,
     skip_unreachable: bool = False,
     unsafe_untested: bool = False,
@@ -65,12 +67,28 @@ def deploy(
         yes=yes,
         resume=resume,
         abort=abort,
+        hold=hold,
         unsafe_untested=unsafe_untested,
         bundle=bundle,
         wait=wait,
         skip_unreachable=skip_unreachable,
     )
     _finish(c, lambda: run_deploy(c.root, options, c.printer))
+
+
+@task(
+    group="deploy",
+    example="inv promote --env staging",
+    help={"env": _ENV, "yes": _YES, "hosts": _HOSTS, "wait": _WAIT, "json": _JSON},
+)
+def promote(
+    c: TaskContext, env: str, yes: bool = False, hosts: str = "", wait: float = 0.0, json: bool = False
+) -> None:
+    """Send the traffic to what deploy --hold left waiting."""
+    from handrail.deploy.run import Options, run_promote
+
+    options = Options(environment=env, hosts=hosts, yes=yes, wait=wait)
+    _finish(c, lambda: run_promote(c.root, options, c.printer))
 
 
 @task(
@@ -175,6 +193,14 @@ def _finish(c: TaskContext, work: Any) -> None:
                 annotate_failure(failed, c.printer)
         raise
     c.printer.result(document)
+    if document.get("result") == "held":
+        env = document["environment"]
+        c.printer.success(
+            f"{env} holds {document['release']}, proved and without traffic, after {document['seconds']:.1f} s; "
+            f"{document['previous'] or 'nothing'} serves"
+        )
+        c.printer.info(f"To look at it: inv status --env {env}")
+        c.printer.info(f"To send it the traffic: inv promote --env {env}   To end it: inv deploy --env {env} --abort")
     if document.get("result") == "good":
         url = f" at {document['url']}" if document["url"] else ""
         c.printer.success(

@@ -374,6 +374,26 @@ def test_the_next_deploy_returns_a_host_whose_agent_and_guardian_were_killed(
     assert serves(app) == "1-abc"
 
 
+def test_a_hold_that_was_cut_short_is_finished_and_not_returned(connect: Callable[[], Client], app: Path) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    client.prepare("1-abc", {"a": b"a"})
+    client.call("activate", service=None, lease=60)
+    os.kill(guardian_of(app), signal.SIGKILL)
+    client.process.kill()
+    client.process.wait()
+    state = json.loads((app / "tx/state.json").read_text())
+    state["held"] = {"who": "test", "since": 1.0, "slot": "green", "port": 8001}
+    (app / "tx/state.json").write_text(json.dumps(state))
+    (app / "tx/decision").write_text("hold")
+    answer = connect().lock(wait=5)
+    assert "is held" in answer["recovered"]
+    assert answer["transaction"]["step"] == "held"
+    assert [entry["result"] for entry in history(app)] == ["held"]
+    assert not (app / "tx/decision").exists()
+
+
 def test_a_client_can_return_a_host_whose_guardian_was_killed(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
     client.lock()

@@ -1,0 +1,62 @@
+"""Promotion: the release that every host holds gets the traffic, under the same guarantees as in a deploy.
+
+A promotion goes on with the held deploy's own transaction. Until activation begins, whatever fails leaves the
+release held; after that a failure, or the client's death, brings the old release back and ends the held instance,
+because what has failed once with traffic in sight is no longer proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from handrail.deploy.engine import Job, _run
+from handrail.deploy.status import held_line
+from handrail.errors import PreflightError
+
+PROMOTE_PHASES = ["lock", "activate", "verify", "commit"]
+
+
+def promote(job: Job) -> dict[str, Any]:
+    """Send the traffic to the release that all of the job's hosts hold; return the run's document.
+
+    Raises:
+        PreflightError: not every host holds the same release; nothing was changed.
+        HandrailError: as in a deploy.
+    """
+    with _run(job, "promote") as run:
+        run.connect()
+        held_everywhere(run.facts, job.target.environment)
+        run.show_board(PROMOTE_PHASES)
+        run.lock(f"promotion on {job.target.environment}")
+        # Again: before the lock, somebody else may have ended it.
+        state = held_everywhere(run.facts, job.target.environment)
+        run.deploy, run.release, run.commit_sha = state["deploy"], state["release"], state["commit"]
+        run.begun = True
+        run.roll_out()
+        run.hook("after_activate")
+        run.hook("before_commit")
+        run.commit()
+        run.drain()
+        return {**run.document("good"), "bundle": state["bundle"], "held": state["held"]}
+
+
+def held_everywhere(facts: Mapping[str, Mapping[str, Any]], env: str) -> dict[str, Any]:
+    """Return the transaction that every host holds.
+
+    Raises:
+        PreflightError: they hold none, or different ones.
+    """
+    states = {host: fact.get("transaction") or {} for host, fact in facts.items()}
+    held = {host: state for host, state in states.items() if state.get("step") == "held"}
+    if not held:
+        raise PreflightError(f"no host of {env} holds a release", next_step=f"inv deploy --env {env} --hold makes one")
+    deploys = {state["deploy"] for state in held.values()}
+    if len(held) < len(states) or len(deploys) > 1:
+        raise PreflightError(
+            f"the hosts of {env} do not hold the same release",
+            step="promote",
+            next_step=f"inv deploy --env {env} --hold brings one to all; --abort ends what is held",
+            host_states={host: held_line(state) if host in held else "holds none" for host, state in states.items()},
+        )
+    return dict(next(iter(held.values())))
