@@ -167,7 +167,7 @@ def find_uv(agent):
     return found
 
 
-def migrate(agent, _request, _payload):
+def migrate(agent, request, _payload):
     """Run the release's migration here. A client that dies meanwhile does not stop it half-way."""
     must_hold_lock(agent)
     transaction = Transaction(agent.app)
@@ -179,7 +179,7 @@ def migrate(agent, _request, _payload):
         transaction.update(step="prepared")
         raise Refused(
             "command", "the migration %s" % how_it_ended(code),
-            command="migrate", returncode=code, lines=lines[-30:],
+            command=request["command"], returncode=code, lines=lines[-30:],
         )  # fmt: skip
     transaction.update(step="migrated", migrated=True)
     return {}

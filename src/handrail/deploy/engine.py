@@ -43,6 +43,7 @@ from handrail.errors import (
     PreflightError,
     TaskFailedError,
     UnreachableError,
+    did_you_mean,
 )
 
 if TYPE_CHECKING:
@@ -657,7 +658,11 @@ def migrate(run: _Run) -> None:
     printer = run.job.printer
 
     def work(session: Session) -> None:
-        session.call("migrate", on_event=lambda e: printer.output(e.get("line", ""), host=session.host))
+        session.call(
+            "migrate",
+            command=service.migrate,
+            on_event=lambda e: printer.output(e.get("line", ""), host=session.host),
+        )
 
     run.step("migrate", work, run.fleet.hosts[:1])
 
@@ -675,7 +680,11 @@ def rollback_goal(facts: Mapping[str, Mapping[str, Any]], to: str) -> str:
         matches = [release for release in everywhere if release == to or release.split("-")[0] == to]
         if not matches:
             known = ", ".join(sorted(everywhere, key=release_number)) or "none"
-            raise PreflightError(f"release {to!r} is not good on all hosts; those that are: {known}")
+            near = did_you_mean(to, everywhere)
+            raise PreflightError(
+                f"release {to!r} is not good on all hosts{near if 'mean' in near else f'; those that are: {known}'}",
+                next_step="inv releases shows what was deployed and what is kept",
+            )
         if currents == {matches[0]}:
             raise PreflightError(f"release {matches[0]} is the one that is running")
         return matches[0]

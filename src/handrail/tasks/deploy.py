@@ -163,7 +163,10 @@ def releases(c: TaskContext, env: str, json: bool = False) -> None:
 def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False) -> None:
     """Print the service's last log lines of every host."""
     from handrail.deploy.status import stream_logs
+    from handrail.errors import UsageError
 
+    if lines < 0:
+        raise UsageError(f"--lines is {lines}, expected 0 or more")
     try:
         stream_logs(_target(c, env, "logs"), c.root, c.printer, lines=lines, follow=follow)
     except KeyboardInterrupt:

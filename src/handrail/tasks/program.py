@@ -18,7 +18,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
-from handrail.errors import HandrailError, did_you_mean
+from handrail.errors import HandrailError, UsageError, did_you_mean
 from handrail.tasks.base import HandrailTask
 
 _OVERRIDDEN = ("execute", "list_flat", "no_tasks_given", "parse_cleanup", "parse_tasks", "print_task_help")
@@ -114,7 +114,17 @@ class HandrailProgram(Program):
 
         contexts = getattr(self, "parser", None)
         known = contexts.contexts if contexts is not None else {}
-        return Exit(f"error: {explain(error, known, self.initial_context, self._folder())}", code=2)
+        text = explain(error, known, self.initial_context, self._folder())
+        if "--json" in sys.argv[1:]:
+            # Whoever asked for a document gets one, also before there is a task that would print it.
+            from handrail.ui.json_printer import JsonPrinter
+
+            message, _, following = text.partition("\nnext: ")
+            printer = JsonPrinter()
+            printer.failure(UsageError(message, next_step=following), "inv", "", "")
+            printer.close()
+            return Exit(code=2)
+        return Exit(f"error: {text}", code=2)
 
     def _folder(self) -> Path:
         return Path(self.collection.loaded_from or ".")

@@ -46,7 +46,9 @@ class JsonPrinter(TextPrinter):
             "next": error.next_step,
         }
         # A task that describes its own failure (a deploy) knows more.
-        self._document.setdefault("error", facts)
+        own = self._document.get("error") or {}
+        self._document["error"] = {**facts, **own} if isinstance(own, Mapping) else own
+        self._document.setdefault("exit_code", error.exit_code)
 
     def close(self) -> None:
         if not self._is_closed:

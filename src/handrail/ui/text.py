@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from handrail.errors import HandrailError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 _STYLES = {"good": "32", "warning": "33", "bad": "31;1", "command": "36", "dim": "2", "bold": "1"}
+
+_REMEMBERED = 200  # lines of output, so that a card does not repeat what stands just above it
 
 
 class TextPrinter(Printer):
@@ -44,6 +48,7 @@ class TextPrinter(Printer):
         self._sections = 0
         # While a live board is on the screen, lines go above it.
         self._above: Callable[[str], None] | None = None
+        self._shown: deque[str] = deque(maxlen=_REMEMBERED)
 
     def info(self, text: str) -> None:
         self._say(text)
@@ -63,6 +68,7 @@ class TextPrinter(Printer):
 
     def output(self, line: str, host: str = "") -> None:
         line = line.rstrip("\r\n")
+        self._shown.append(self.clean(line))
         self._say(f"{host} | {line}" if host else line, keep_style=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -138,13 +144,16 @@ class TextPrinter(Printer):
         from handrail.ui.card import card_markdown, card_panel, card_text, make_card, ways_on
 
         card = make_card(error, task, rerun, rerun_ci, self.clean)
+        # The page of a CI job stands apart from its log and gets all lines.
+        shown = set(self._shown)
+        here = replace(card, lines=[]) if all(line in shown for line in card.lines) else card
         self._out.flush()
         if has_terminal(self._err, self._environ) and not card.is_short:
-            self._show(card_panel(card), self._err)
+            self._show(card_panel(here), self._err)
             # Below the box and unwrapped: these lines are there to be copied.
             self._write(ways_on(card), self._err)
         else:
-            self._write(self._styled(card_text(card), "", self._err), self._err)
+            self._write(self._styled(card_text(here), "", self._err), self._err)
         if self._actions:
             file, line = card.place
             message = card.message[len(f"{file}:{line}: ") :] if file else card.message

@@ -543,8 +543,9 @@ def test_a_migration_that_a_signal_ends_is_a_failure_that_names_it(connect: Call
     client.begin("1-abc", "d1")
     client.prepare("1-abc", {"a": b"a"}, launchers={"migrate": "#!/bin/sh\necho working\nkill -9 $$\n"})
     with pytest.raises(RefusalError, match=r"killed by signal 9 \(SIGKILL: out of memory\?\)") as refused:
-        client.call("migrate")
+        client.call("migrate", command="python manage.py migrate")
     assert refused.value.error["lines"] == ["working"]
+    assert refused.value.error["command"] == "python manage.py migrate"
 
 
 class FakeManager:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -116,6 +117,15 @@ def test_what_was_mistyped_is_named_with_the_nearest_word_and_exit_code_2(
     inv: Inv, words: list[str], message: str
 ) -> None:
     assert inv(*words) == (2, "", f"{message}\n")
+
+
+def test_who_asks_for_json_gets_one_document_also_for_a_mistyped_line(inv: Inv) -> None:
+    code, out, err = inv("ship", "--evn", "a", "--json")
+    document = json.loads(out)
+    assert code == document["exit_code"] == 2
+    assert document["error"]["message"] == "ship has no option --evn; did you mean '--env'?"
+    assert document["error"]["next"] == "inv --help ship"
+    assert "did you mean '--env'?" in err
 
 
 def test_a_forgotten_option_stops_the_line_before_its_first_task_ran(inv: Inv) -> None:

@@ -43,7 +43,7 @@ def test_a_failure_is_part_of_the_document() -> None:
 
     document, spoken = documents(act)
     assert document["state"] == "mixed"
-    assert document["error"]["exit_code"] == 4
+    assert document["exit_code"] == document["error"]["exit_code"] == 4
     assert document["error"]["host"] == "web-1"
     assert document["error"]["again"] == "inv deploy"
     assert "deploy failed: broke" in spoken
@@ -51,10 +51,14 @@ def test_a_failure_is_part_of_the_document() -> None:
 
 def test_a_task_that_describes_its_own_failure_is_not_overruled() -> None:
     def act(printer: JsonPrinter) -> None:
-        printer.result({"error": "its own"})
-        printer.failure(DeployFailedError("broke"), "deploy", "", "")
+        printer.result({"exit_code": 9, "error": {"message": "its own"}})
+        printer.failure(DeployFailedError("broke", command="make", lines=["x"]), "deploy", "inv deploy", "")
 
-    assert documents(act)[0] == {"error": "its own"}
+    document = documents(act)[0]
+    assert document["exit_code"] == 9
+    assert document["error"]["message"] == "its own"
+    assert document["error"]["command"] == "make"
+    assert document["error"]["lines"] == ["x"]
 
 
 def test_a_task_without_a_result_still_leaves_one_document() -> None:

@@ -239,3 +239,14 @@ def test_the_lines_to_copy_from_a_card_stand_outside_its_box() -> None:
     rerun = "inv deploy --env staging --hosts " + ",".join(f"web-{n}" for n in range(20))
     screen.printer.failure(DeployReturnedError("broke", host="web-1"), "deploy", rerun, "gh run rerun 1")
     assert f"  again    {rerun}\n" in screen.err.getvalue()
+
+
+def test_a_card_does_not_repeat_what_was_just_shown_but_the_page_of_a_ci_job_has_it(tmp_path: Path) -> None:
+    screen = Screen({**ACTIONS, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")})
+    screen.printer.output("applying 0007", "web-1")
+    screen.printer.failure(HandrailError("broke", step="migrate", lines=["applying 0007"]), "deploy", "", "")
+    screen.printer.failure(HandrailError("broke", step="verify", lines=["unseen"]), "deploy", "", "")
+
+    assert screen.text.count("applying 0007") == 1
+    assert "| unseen" in screen.text
+    assert "applying 0007" in (tmp_path / "summary.md").read_text(encoding="utf-8")
