@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+from handrail.agent import ballast
 from handrail.agent.instances import Instances
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.refusal import Refused
@@ -23,6 +24,11 @@ def activate(agent, request, _payload):
         raise Refused("bad-request", "release %s is not complete on this host" % release)
     if agent.syncing:
         agent.syncing.join()
+    # What a return needs is there before there can be anything to return from.
+    ballast.load(transaction.path("ballast"))
+    for name, content in (("agent.py", agent.source), ("guardian.log", b""), ("lease", b"")):
+        with open(transaction.path(name), "wb") as stream:
+            stream.write(content)
     spec, promotes = request.get("service"), bool(request.get("promote"))
     if promotes:
         if state["step"] != "held" or state["deploy"] != request["promote"]:
@@ -38,13 +44,14 @@ def activate(agent, request, _payload):
         live = instances.live()
         goal = instances.goal(live) if instances.specs else "web"
     state = transaction.update(step="activating", service=spec, lease=request["lease"], live=live, goal=goal)
-    with open(transaction.path("lease"), "w", encoding="ascii"):
-        pass
     start_guardian(agent, transaction)
-    if goal == "web":
-        agent.app.switch(release)
-    else:
-        agent.app.link_slot(goal, release)
+    with transaction.acting():
+        # A host that was frozen here wakes up after its lease.
+        must_be_undecided(transaction)
+        if goal == "web":
+            agent.app.switch(release)
+        else:
+            agent.app.link_slot(goal, release)
     service = instances.service(goal)
     if service and not (promotes and service.look(release)["ok"]):
         if live and live != goal and instances.specs[live]["port"] == service.spec["port"]:
@@ -55,20 +62,27 @@ def activate(agent, request, _payload):
             # Why it did not start, the service says better than its manager.
             error.facts["lines"] = error.facts.get("lines", []) + service.logs(20)
             raise
-    transaction.update(step="activated")
+    with transaction.acting():
+        if transaction.decision() and goal != live and service:
+            # Started after the guardian had ended it.
+            service.retire()
+        must_be_undecided(transaction)
+        transaction.update(step="activated")
     moves = bool(live) and live != goal
     if service and instances.proxy:
         moves = moves or instances.proxy.live_port() != service.spec["port"]
     return {"from": state["from"], "moves": moves or goal != "web"}
 
 
+def must_be_undecided(transaction):
+    if transaction.decision():
+        raise Refused("returned", "this host has already decided to %s" % transaction.decision())
+
+
 def start_guardian(agent, transaction):
-    program = transaction.path("agent.py")
-    with open(program, "wb") as stream:
-        stream.write(agent.source)
     log = open(transaction.path("guardian.log"), "ab")
     process = subprocess.Popen(
-        [sys.executable, program, "guard", agent.app.folder],
+        [sys.executable, transaction.path("agent.py"), "guard", agent.app.folder],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -114,8 +128,7 @@ def switch(agent, _request, _payload):
     instances = Instances(agent.app, state.get("service"))
     service = instances.service(state["goal"])
     with transaction.acting():
-        if transaction.decision():
-            raise Refused("returned", "this host has already decided to %s" % transaction.decision())
+        must_be_undecided(transaction)
         transaction.update(step="switching")
         if instances.proxy:
             instances.proxy.point(state["goal"])

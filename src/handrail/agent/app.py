@@ -1,12 +1,12 @@
 """The app's folder on this host: pure file operations, no protocol."""
 
-import errno
 import glob
 import json
 import os
 import re
 import time
 
+from handrail.agent.ballast import FULL
 from handrail.agent.files import read_json, read_text, remove_tree, sync_folder
 from handrail.agent.refusal import Refused
 
@@ -78,7 +78,7 @@ class App:
         try:
             work()
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in FULL:
                 raise
             remove_tree(self.release(release))
             work()
@@ -142,6 +142,8 @@ class App:
             + glob.glob(os.path.join(self.store, "objects", "*", "*.tmp"))
         ):
             os.unlink(name)
+        for name in glob.glob(self.tx + ".*.done"):
+            remove_tree(name)
         known = set(os.listdir(self.releases)) if os.path.isdir(self.releases) else set()
         good = set(self.good_releases())
         for release in known:

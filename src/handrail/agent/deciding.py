@@ -22,7 +22,8 @@ def commit(agent, request, _payload):
             return {"entry": done[-1]}
         raise Refused("returned", "this host has already returned to %s" % (agent.app.current_release() or "nothing"))
     if request.get("missing"):
-        transaction.update(missing=request["missing"])
+        with transaction.acting():
+            transaction.update(missing=request["missing"])
     if transaction.decide("commit") != "commit":
         outcome = await_outcome(agent, transaction)
         raise Refused("returned", "this host has already returned to %s" % (outcome["serves"] or "nothing"))
@@ -38,7 +39,7 @@ def return_(agent, request, _payload):
     if not state or state["deploy"] != request["deploy"]:
         return {"serves": agent.app.current_release(), "ok": True, "why": ""}
     if state["step"] in ACTIVE or state["step"] == "returned":
-        write_atomic(transaction.path("reason"), request.get("reason", ""))
+        transaction.spare(lambda: write_atomic(transaction.path("reason"), request.get("reason", "")))
         if transaction.decide("return") == "commit":
             raise Refused("committed", "this host has already committed %s" % state["release"])
         outcome = await_outcome(agent, transaction)

@@ -6,6 +6,7 @@ import json
 import os
 import time
 
+from handrail.agent import ballast
 from handrail.agent.files import read_json, read_text, remove_tree, sync_folder, write_atomic
 from handrail.agent.instances import Instances
 from handrail.agent.protocol import ACTIVE
@@ -25,12 +26,21 @@ class Transaction:
         return read_json(self.path("state.json"))
 
     def begin(self, state):
-        remove_tree(self.app.tx)
+        self.finish()
         os.makedirs(self.app.tx, mode=0o700)
         self.write(state)
 
     def write(self, state):
-        write_atomic(self.path("state.json"), json.dumps(state, sort_keys=True))
+        self.spare(lambda: write_atomic(self.path("state.json"), json.dumps(state, sort_keys=True)))
+
+    def spare(self, work):
+        """Do ``work``, which may be repeated; where the disk is full, give up the ballast for it, piece by piece."""
+        while True:
+            try:
+                return work()
+            except OSError as error:
+                if error.errno not in ballast.FULL or not ballast.drop(self.path("ballast")):
+                    raise
 
     def update(self, **changes):
         state = self.state()
@@ -40,25 +50,29 @@ class Transaction:
 
     def decide(self, decision):
         """Try to decide; return the decision that holds, which may be somebody else's."""
+        self.spare(lambda: self.try_to_decide(decision))
+        return self.decision()
+
+    def try_to_decide(self, decision):
         temporary = self.path("decision.%d.%d.tmp" % (os.getpid(), time.monotonic_ns()))
-        with open(temporary, "w", encoding="ascii") as stream:
-            stream.write(decision)
-            stream.flush()
-            os.fsync(stream.fileno())
         try:
+            with open(temporary, "w", encoding="ascii") as stream:
+                stream.write(decision)
+                stream.flush()
+                os.fsync(stream.fileno())
             # link(2) fails when the name exists, and the file is complete the moment it appears.
             os.link(temporary, self.path("decision"))
             sync_folder(self.app.tx)
         except FileExistsError:
             pass
         finally:
-            os.unlink(temporary)
-        return self.decision()
+            if os.path.exists(temporary):
+                os.unlink(temporary)
 
     @contextlib.contextmanager
     def acting(self):
         """Keep the agent and the guardian from moving links and traffic at the same time."""
-        fd = os.open(self.path("acting"), os.O_RDWR | os.O_CREAT, 0o600)
+        fd = self.spare(lambda: os.open(self.path("acting"), os.O_RDWR | os.O_CREAT, 0o600))
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -81,7 +95,14 @@ class Transaction:
                 os.unlink(self.path(name))
 
     def finish(self):
-        remove_tree(self.app.tx)
+        """End it with one rename: a journal that was deleted half-way could have lost the decision alone."""
+        done = "%s.%d.%d.done" % (self.app.tx, os.getpid(), time.monotonic_ns())
+        try:
+            os.rename(self.app.tx, done)
+        except FileNotFoundError:
+            return
+        sync_folder(self.app.folder)
+        remove_tree(done)
 
     def perform_return(self, reason):
         """Bring back the release that served before; idempotent. Returns the outcome that it recorded."""
@@ -100,7 +121,7 @@ class Transaction:
                 self.return_to(instances, live, goal, previous, outcome)
                 service = None
             else:
-                self.app.switch(previous)
+                self.spare(lambda: self.app.switch(previous))
             if service and previous:
                 if not service.look(previous)["ok"]:
                     service.restart()
@@ -127,9 +148,9 @@ class Transaction:
         }
         # A rollback's goal is a good release, which is never given up.
         if entry["kind"] == "rollback":
-            self.app.record(entry)
+            self.spare(lambda: self.app.record(entry))
         else:
-            self.app.make_room(state["release"], lambda: self.app.record(entry))
+            self.app.make_room(state["release"], lambda: self.spare(lambda: self.app.record(entry)))
         self.update(step="returned", outcome=outcome)
         return outcome
 
@@ -139,8 +160,8 @@ class Transaction:
         if old.spec["port"] == new.spec["port"]:
             new.retire()
         if live != "web":
-            self.app.link_slot(live, previous)
-        self.app.switch(previous)
+            self.spare(lambda: self.app.link_slot(live, previous))
+        self.spare(lambda: self.app.switch(previous))
         if not old.look(previous)["ok"]:
             old.restart()
         report = old.wait_until_healthy(previous)
@@ -215,7 +236,7 @@ def commit_history(app, transaction, seconds=None):
     }
     known = [e for e in app.history() if e.get("deploy") == state["deploy"] and e.get("result") == "good"]
     if not known:
-        app.record(entry)
+        transaction.spare(lambda: app.record(entry))
     transaction.finish()
     return entry
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import logging
 import os
 import shlex
 import socket
@@ -27,6 +28,8 @@ CONNECT_TIMEOUT = 10
 KEEPALIVE = 15
 # sshd's MaxStartups drops connections at random when many come at once: such a refusal is worth another try.
 ATTEMPTS = 4
+# A connection that ends is told by us; Paramiko's own threads would write their tracebacks to the terminal.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 KEY_VARIABLE = "DEPLOY_SSH_KEY"
 KNOWN_HOSTS_VARIABLE = "DEPLOY_KNOWN_HOSTS"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -323,6 +324,27 @@ def test_a_host_whose_client_falls_silent_returns_when_the_lease_ends(connect: C
         client.call("commit", deploy="d2")
     assert late.value.kind == "returned"
     assert serves(app) == "1-abc"
+
+
+def test_an_agent_that_was_frozen_does_not_switch_after_the_host_has_returned(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    client = connect()
+    client.lock()
+    client.deploy("1-abc")
+    client.begin("2-def", "d2")
+    client.prepare("2-def", {"code.txt": b"2"})
+    with (app / "tx" / "acting").open("w") as acting:
+        fcntl.flock(acting, fcntl.LOCK_EX)
+        client.send("activate", service=None, lease=0.3)
+        wait_until(lambda: (app / "tx" / "decision").exists())
+        assert serves(app) == "1-abc"
+    with pytest.raises(RefusalError) as woken:
+        client.answer()
+    assert woken.value.kind == "returned"
+    assert serves(app) == "1-abc"
+    assert client.call("return", deploy="d2")["serves"] == "1-abc"
+    assert [entry["result"] for entry in history(app)] == ["good", "returned"]
 
 
 def test_pings_keep_an_activated_host_waiting(connect: Callable[[], Client], app: Path) -> None:

@@ -7,8 +7,8 @@ campaign in scripts/bench use the same code.
 
 from __future__ import annotations
 
-from handrail.testing.faults.catalogue import CATALOGUE, Fault
+from handrail.testing.faults.catalogue import CATALOGUE, CUTS, Fault, cut_after
 from handrail.testing.faults.scene import Scene
 from handrail.testing.faults.strike import Outcome, strike
 
-__all__ = ["CATALOGUE", "Fault", "Outcome", "Scene", "strike"]
+__all__ = ["CATALOGUE", "CUTS", "Fault", "Outcome", "Scene", "cut_after", "strike"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from handrail.testing.faults.moments import AGENT, GUARDIAN, send
 from handrail.testing.faults.scene import LEASE, SMALL
+from handrail.testing.host import wait_until
 
 if TYPE_CHECKING:
     from handrail.testing.faults.strike import Strike
@@ -21,6 +22,9 @@ Work = Callable[["Strike"], None]
 UNTIL_PREPARED = ("begun", "prepared")
 FROM_ACTIVATION = ("activating", "activated")
 ALL = (*UNTIL_PREPARED, *FROM_ACTIVATION)
+WITH_DECISION = (*ALL, "decided")
+# Bytes: in the key exchange, while the agent travels, in the upload, and among the last words.
+CUTS = (100, 1500, 6000, 20000, 34000, 38000, 40000)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Fault:
         before: done before the client starts; ``inject``: done at the moment.
         returncodes: how a client that lives may end.
         small: needs the app on a file system that can be filled.
+        undecided: nobody is left on the host who could decide, until somebody takes the lock.
+        weight: how often a campaign draws it; those that wait for long are rare.
     """
 
     name: str
@@ -41,6 +47,8 @@ class Fault:
     inject: Work | None = None
     returncodes: tuple[int, ...] = (0,)
     small: bool = False
+    undecided: bool = False
+    weight: int = 4
 
 
 def kill_client(number: signal.Signals, strike: Strike) -> None:
@@ -64,6 +72,21 @@ def kill_all_three(strike: Strike) -> None:
     kill_client(signal.SIGKILL, strike)
     kill_guardian(strike)
     kill_agent(strike)
+
+
+def kill_agent_and_guardian(strike: Strike) -> None:
+    kill_guardian(strike)
+    kill_agent(strike)
+
+
+def kill_everything_of_the_user(strike: Strike) -> None:
+    """Agent, guardian, service and SSH sessions at once; systemd starts the service again."""
+    strike.host.run_as_root("pkill -KILL -u deploy || true")
+
+
+def freeze_agent(strike: Strike) -> None:
+    """Leave the agent stopped, as the watcher did, until the lease is over; the guardian runs."""
+    time.sleep(LEASE + 1.5)
 
 
 def kill_service(strike: Strike) -> None:
@@ -107,9 +130,22 @@ def be_sick(strike: Strike) -> None:
     strike.after.callback(strike.host.run_as_root, "rm -f /home/deploy/sick")
 
 
+def crash_at_start(strike: Strike) -> None:
+    strike.scene.project.write("serve.py", "raise SystemExit('the settings are incomplete')\n")
+    strike.scene.project.commit("a release that does not start")
+
+
 def fill_disk(strike: Strike) -> None:
     strike.host.run_as_root(f"dd if=/dev/zero of={SMALL}/filler bs=64k 2>/dev/null || true; echo full")
     strike.after.callback(strike.host.run_as_root, f"rm -f {SMALL}/filler")
+
+
+def fill_disk_and_kill_client(strike: Strike) -> None:
+    fill_disk(strike)
+    kill_client(signal.SIGKILL, strike)
+    send(strike.host, AGENT, signal.SIGCONT)
+    # The host must return with the disk still full.
+    wait_until(partial(strike.scene.lock_is_free, strike.host), f"{strike.host.name} to return by itself", 30)
 
 
 def use_up_inodes(strike: Strike) -> None:
@@ -134,12 +170,25 @@ def leave_a_link(strike: Strike) -> None:
     )
 
 
+CLOCK = """\
+import time
+true = time.time
+time.time = lambda: true() + {seconds}
+"""
+
+
 def skew_clock(days: int, strike: Strike) -> None:
-    """Set the agent's clock wrong: a container has its machine's, so its programs are told another one."""
-    library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-    line = f"export LD_PRELOAD={library} FAKETIME={days:+d}d"
-    strike.host.run_as_root(f"test -e {library} && sed -i '1i {line}' /home/deploy/.bashrc")
-    strike.after.callback(strike.host.run_as_root, "sed -i '/libfaketime/d' /home/deploy/.bashrc")
+    """Set the agent's clock wrong. A container has its machine's clock, so the host's Python is told another one."""
+    host = strike.host
+    place = host.run("python3 -m site --user-site", check=False).stdout.strip()
+    clock = f"{place}/usercustomize.py"
+    host.run_as_root(
+        f"mkdir -p {place}; cat > {clock}; chown -R deploy: /home/deploy/.local",
+        stdin=CLOCK.format(seconds=days * 86400),
+    )
+    year = int(host.run("python3 -c 'import time; print(time.gmtime(time.time()).tm_year)'").stdout)
+    assert year != time.gmtime().tm_year, "the host's clock is right"
+    strike.after.callback(host.run_as_root, f"rm -f {clock}")
 
 
 def deploy_at_the_same_time(strike: Strike) -> None:
@@ -161,39 +210,63 @@ def end_migration_by_signal(strike: Strike) -> None:
     strike.after.callback(take_back)
 
 
+def cut_after(size: int) -> Fault:
+    """Return the fault that cuts the connection once, after the client has sent ``size`` bytes."""
+    # Which step that is, depends: the engine may connect again, refuse (3), give up (4) or return (5).
+    name = f"connection cut after {size} bytes"
+    return Fault(name, 16, before=partial(cut_after_bytes, size), returncodes=(0, 3, 4, 5))
+
+
+INTERRUPTED, TERMINATED = partial(kill_client, signal.SIGINT), partial(kill_client, signal.SIGTERM)
+CLIENT_DIES = partial(kill_client, signal.SIGKILL)
+
 CATALOGUE: dict[str, Fault] = {
     fault.name: fault
     for fault in (
-        Fault("client gets SIGINT", 1, ALL, inject=partial(kill_client, signal.SIGINT), returncodes=(130, 0)),
-        Fault("client gets SIGTERM", 1, ALL, inject=partial(kill_client, signal.SIGTERM), returncodes=(130, 0)),
-        Fault("client gets SIGKILL", 1, ALL, inject=partial(kill_client, signal.SIGKILL), returncodes=(-9,)),
-        Fault("client, agent and guardian killed", 1, FROM_ACTIVATION, inject=kill_all_three, returncodes=(-9,)),
-        Fault("cable pulled", 1, FROM_ACTIVATION, inject=pull_cable, returncodes=(4, 5, 6)),
+        Fault("client gets SIGINT", 1, WITH_DECISION, inject=INTERRUPTED, returncodes=(130, 0)),
+        Fault("client gets SIGTERM", 1, WITH_DECISION, inject=TERMINATED, returncodes=(130, 0)),
+        Fault("client gets SIGKILL", 1, WITH_DECISION, inject=CLIENT_DIES, returncodes=(-9,)),
+        Fault(
+            "client, agent and guardian killed", 1, (*FROM_ACTIVATION, "decided"), inject=kill_all_three,
+            returncodes=(-9,), undecided=True,
+        ),
+        Fault("cable pulled", 1, FROM_ACTIVATION, inject=pull_cable, returncodes=(4, 5, 6), weight=1),
         Fault("a dead deploy's link", 2, before=leave_a_link),
         Fault("one host unhealthy", 3, before=be_sick, returncodes=(5,)),
+        Fault("release does not start", 3, before=crash_at_start, returncodes=(5,)),
         Fault("migration killed by a signal", 4, before=end_migration_by_signal, returncodes=(4,)),
-        Fault("agent killed", 4, ALL, inject=kill_agent, returncodes=(0, 4, 5)),
+        Fault("agent killed", 4, WITH_DECISION, inject=kill_agent, returncodes=(0, 4, 5)),
+        Fault("agent and guardian killed", 5, FROM_ACTIVATION, inject=kill_agent_and_guardian, returncodes=(0, 4, 5)),
         Fault("guardian killed", 5, FROM_ACTIVATION, inject=kill_guardian),
         Fault("two deploys at once", 6, ALL, inject=deploy_at_the_same_time),
-        Fault("disk full while unpacking", 7, ("begun",), inject=fill_disk, returncodes=(4,), small=True),
-        Fault("inodes used up", 7, ("begun",), inject=use_up_inodes, returncodes=(4,), small=True),
-        Fault("disk full before", 7, before=fill_disk, returncodes=(3,), small=True),
-        Fault("clock a year back", 13, before=partial(skew_clock, -365)),
-        Fault("clock a year ahead", 13, before=partial(skew_clock, 365)),
-        Fault("service killed", 15, FROM_ACTIVATION, inject=kill_service, returncodes=(0, 5)),
-        Fault("connection cut", 16, ALL, inject=cut, returncodes=(0, 4, 5)),
-        *(
-            Fault(
-                f"connection cut after {size} bytes",
-                16,
-                before=partial(cut_after_bytes, size),
-                returncodes=(0, 3, 4, 5),
-            )
-            for size in (100, 1500, 6000, 20000, 28000, 30000, 32000)
+        Fault("disk full while unpacking", 7, UNTIL_PREPARED, inject=fill_disk, returncodes=(0, 4, 5), small=True),
+        Fault(
+            "inodes used up while unpacking", 7, UNTIL_PREPARED, inject=use_up_inodes, returncodes=(0, 4, 5), small=True
         ),
-        Fault("host frozen", 16, ALL, inject=freeze_host, returncodes=(0, 4, 5)),
-        Fault("host rebooted", 17, ALL, inject=reboot, returncodes=(3, 4, 5, 6)),
-        Fault("sshd killed", 18, ALL, inject=kill_sshd, returncodes=(0, 4, 5)),
+        Fault("disk full before", 7, before=fill_disk, returncodes=(3,), small=True),
+        Fault("disk full after activation", 7, FROM_ACTIVATION, inject=fill_disk, returncodes=(0, 5), small=True),
+        Fault(
+            "inodes used up after activation", 7, FROM_ACTIVATION, inject=use_up_inodes, returncodes=(0, 5), small=True,
+        ),
+        Fault(
+            "disk full and client killed", 7, FROM_ACTIVATION, inject=fill_disk_and_kill_client,
+            returncodes=(-9,), small=True,
+        ),
+        Fault("clock a year back", 13, before=partial(skew_clock, -366)),
+        Fault("clock a year ahead", 13, before=partial(skew_clock, 366)),
+        Fault("service killed", 15, FROM_ACTIVATION, inject=kill_service, returncodes=(0, 5)),
+        Fault("connection cut", 16, WITH_DECISION, inject=cut, returncodes=(0, 4, 5)),
+        *(cut_after(size) for size in CUTS),
+        Fault("agent frozen", 16, ALL, inject=freeze_agent, returncodes=(0, 4, 5)),
+        Fault("host frozen", 16, WITH_DECISION, inject=freeze_host, returncodes=(0, 4, 5)),
+        Fault(
+            "host rebooted", 17, ALL, inject=reboot, returncodes=(0, 3, 4, 5, 6), undecided=True, weight=1
+        ),
+        Fault(
+            "all of the user's processes killed", 17, ALL, inject=kill_everything_of_the_user,
+            returncodes=(0, 4, 5), undecided=True,
+        ),
+        Fault("sshd killed", 18, WITH_DECISION, inject=kill_sshd, returncodes=(0, 4, 5)),
         Fault("sshd refuses", 18, before=refuse_connections, returncodes=(0, 3)),
     )
-}
+}  # fmt: skip

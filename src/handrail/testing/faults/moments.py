@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from handrail.testing.container import ContainerHost
 
-STEPS = ("begun", "prepared", "migrating", "migrated", "activating", "activated", "switching", "switched")
+STEPS = ("begun", "prepared", "migrating", "migrated", "activating", "activated", "switching", "switched", "decided")
 AGENT, GUARDIAN = "agent", "guardian"
 
 _FIND = """
-import json, os, signal, sys, threading
+import json, os, signal, sys, threading, time
 
 # In two parts, because this text is on a command line, too.
 WORDS = {"agent": b"handrail" + b"-agent", "guardian": b"tx/" + b"agent.py"}
@@ -42,7 +42,8 @@ def find(who):
 _WATCH = (
     _FIND
     + """
-path, old, steps = sys.argv[2], sys.argv[3], sys.argv[4].split(",")
+path, old, steps, delay = sys.argv[2], sys.argv[3], sys.argv[4].split(","), float(sys.argv[5])
+decision = os.path.join(os.path.dirname(path), "decision")
 
 def leave_with_the_test():
     sys.stdin.read()
@@ -51,12 +52,16 @@ def leave_with_the_test():
 threading.Thread(target=leave_with_the_test, daemon=True).start()
 print("ready", flush=True)
 while True:
+    # Half a millisecond: the steps last longer, and the machine has other work.
+    time.sleep(0.0005)
     try:
         with open(path) as stream:
             state = json.load(stream)
     except (OSError, ValueError):
         continue
-    if state.get("deploy") != old and state.get("step") in steps:
+    step = "decided" if os.path.exists(decision) else state.get("step")
+    if state.get("deploy") != old and step in steps:
+        time.sleep(delay)
         for pid in find(sys.argv[1]):
             os.kill(pid, signal.SIGSTOP)
         print("reached", flush=True)
@@ -83,13 +88,15 @@ class Watcher:
     Args:
         folder: the app's folder on the host.
         old: id of the deploy whose journal does not count, because it was there before.
+        step: one of `STEPS`; ``decided`` is the moment between the decision and the end of the journal.
+        delay: seconds from the step to the stop.
     """
 
-    def __init__(self, host: ContainerHost, folder: str, old: str, step: str) -> None:
+    def __init__(self, host: ContainerHost, folder: str, old: str, step: str, delay: float = 0.0) -> None:
         steps = STEPS[STEPS.index(step) :]
         self.reached = threading.Event()
         program = ["docker", "exec", "--interactive", host.container, "python3", "-c", _WATCH]
-        words = [AGENT, f"{folder}/tx/state.json", old, ",".join(steps)]
+        words = [AGENT, f"{folder}/tx/state.json", old, ",".join(steps), str(delay)]
         self._process = subprocess.Popen([*program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.testing.container import ContainerHost
-from handrail.testing.host import Answer, wait_until
+from handrail.testing.host import Answer, free_port, wait_until
 from handrail.testing.project import DeployProject
 from handrail.testing.tiny import TinyProject
 from handrail.testing.wire import Wire
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 LEASE = 2.0
-SITE = 8081
 # A file system of its own, small enough to be filled.
 SMALL = "/home/deploy/small"
-SMALL_OPTIONS = ["--tmpfs", f"{SMALL}:size=48m,nr_inodes=6000,uid=1000,gid=1000,mode=0755"]
+SMALL_OPTIONS = ["--tmpfs", f"{SMALL}:exec,size=48m,nr_inodes=6000,uid=1000,gid=1000,mode=0755"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class Scene:
         self.strategy = strategy
         self.folder = f"{SMALL if small else '/home/deploy/apps'}/{app}"
         self.version = ""
+        self.site = free_port()
         self._number = 0
         self._stack = ExitStack()
         self.wires = []
@@ -71,7 +71,7 @@ class Scene:
         if strategy == "rolling":
             test["batches"] = [1]
         if strategy == "blue-green":
-            test |= {"proxy": {"kind": "caddy", "site": f":{SITE}"}, "watch": 0.3, "drain": 1}
+            test |= {"proxy": {"kind": "caddy", "site": f":{self.site}"}, "watch": 0.3, "drain": 1}
         if small:
             test["root"] = SMALL
         reached = [wire.host for wire in self.wires]
@@ -80,7 +80,7 @@ class Scene:
     def __enter__(self) -> Self:
         if self.strategy == "blue-green":
             for host in self.hosts:
-                host.run_as_root("systemctl start caddy")
+                host.run_as_root("systemctl --quiet enable --now caddy")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,7 +93,7 @@ class Scene:
                 f"rm -rf {self.folder} /etc/caddy/handrail/{app}*; systemctl daemon-reload; rm -f /home/deploy/sick"
             )
             if self.strategy == "blue-green":
-                host.run_as_root("systemctl stop caddy")
+                host.run_as_root("systemctl reload caddy || systemctl restart caddy")
 
     def next_version(self) -> str:
         """Commit the next version; return its name. It is not deployed yet."""
@@ -117,7 +117,7 @@ class Scene:
 
     def ask(self, host: ContainerHost) -> Serving:
         """Ask as a visitor does: blue-green through the proxy, else the service's own port."""
-        answer: Answer = host.get(SITE if self.strategy == "blue-green" else self.project.port)
+        answer: Answer = host.get(self.site if self.strategy == "blue-green" else self.project.port)
         if answer.status != 200:
             return Serving("", "", f"{answer.status} {answer.text[:80]}")
         facts = answer.json()

@@ -55,12 +55,13 @@ class Outcome:
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
 
-def strike(scene: Scene, fault: Fault, moment: str = "", *, which: int = 0) -> Outcome:
+def strike(scene: Scene, fault: Fault, moment: str = "", *, which: int = 0, delay: float = 0.0) -> Outcome:
     """Deploy the next version with a fault in it.
 
     Args:
         moment: the step of the journal at which it strikes; empty for a fault that is there from the beginning.
         which: number of the host that it is about.
+        delay: seconds from that step to the fault.
     """
     old, host, wire = scene.version, scene.hosts[which], scene.wires[which]
     new = scene.next_version()
@@ -68,7 +69,7 @@ def strike(scene: Scene, fault: Fault, moment: str = "", *, which: int = 0) -> O
         repairs = stack.enter_context(ExitStack())
         watcher = None
         if moment:
-            watcher = stack.enter_context(Watcher(host, scene.folder, scene.deploy_id(host), moment))
+            watcher = stack.enter_context(Watcher(host, scene.folder, scene.deploy_id(host), moment, delay))
         if fault.before:
             fault.before(Strike(scene, None, host, wire, new, repairs))
         client = scene.project.start(*DEPLOY)
@@ -84,15 +85,21 @@ def strike(scene: Scene, fault: Fault, moment: str = "", *, which: int = 0) -> O
                 send(host, who, signal.SIGCONT)
         done = finish(client, 120)
     broken = scene.settle()
-    broken += look(scene, old, new, done)
+    broken += look(scene, old, new, done, undecided=fault.undecided)
+    if reached and done.returncode not in fault.returncodes:
+        broken.append(f"the client ended with {done.returncode}, not with one of {fault.returncodes}\n{done}")
     serves = ["new" if scene.ask(each).version == new else "old" for each in scene.hosts]
     scene.version = new if set(serves) == {"new"} else old
     broken += scene.deploy_good()
     return Outcome(fault.name, moment, reached, done.returncode, serves, broken, done)
 
 
-def look(scene: Scene, old: str, new: str, done: Finished) -> list[str]:
-    """Return what is broken on any host, as sentences: what visitors get, what status says, what history says."""
+def look(scene: Scene, old: str, new: str, done: Finished, *, undecided: bool = False) -> list[str]:
+    """Return what is broken on any host, as sentences: what visitors get, what status says, what history says.
+
+    Args:
+        undecided: nobody is left on a host who could decide, so that ``uncommitted`` is the truth.
+    """
     broken = []
     if "Traceback" in done.stderr:
         broken.append(f"a traceback reached the user\n{done.stderr}")
@@ -101,6 +108,10 @@ def look(scene: Scene, old: str, new: str, done: Finished) -> list[str]:
         serving = scene.ask(host)
         if serving.version not in {old, new} - {""}:
             broken.append(f"{host.name} serves {serving}, neither {old} nor {new}")
+            continue
+        if undecided and row["transaction"]:
+            if row["running_release"] != serving.release:
+                broken.append(f"{host.name} serves {serving.release}, status says that {row['running_release']} runs")
             continue
         if not row["release"] == row["running_release"] == serving.release:
             broken.append(
@@ -113,6 +124,6 @@ def look(scene: Scene, old: str, new: str, done: Finished) -> list[str]:
             broken.append(f"the deploy reported success, {host.name} serves {serving.version}")
         if done.returncode in SERVES_BEFORE and serving.version != old:
             broken.append(f"the deploy ended with {done.returncode}, {host.name} serves {serving.version}")
-    if status["state"] not in ("ok", "mixed"):
+    if status["state"] not in ("ok", "mixed", *(["uncommitted"] if undecided else [])):
         broken.append(f"status says {status['state']}: {[row['why'] for row in status['hosts']]}")
     return broken

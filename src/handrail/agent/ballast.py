@@ -1,0 +1,37 @@
+"""Room that is taken while there is some, so that a host can still decide and return when its disk is full.
+
+A full disk is when a host has to return, and a return writes: the decision, a link, the journal, the history. Whatever
+meets a full disk there gives up one piece of the ballast and tries again. A piece is one inode, too.
+"""
+
+import errno
+import os
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+PIECES, SIZE = 8, 16384
+
+
+def load(folder):
+    """Take the room; OSError where there is none."""
+    os.makedirs(folder, exist_ok=True)
+    for number in range(PIECES):
+        with open(os.path.join(folder, str(number)), "wb") as stream:
+            # Not zeros: some file systems store those for nothing.
+            stream.write(os.urandom(SIZE))
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def drop(folder):
+    """Give up one piece; return whether there was one."""
+    try:
+        pieces = sorted(os.listdir(folder))
+    except OSError:
+        return False
+    for piece in pieces:
+        try:
+            os.unlink(os.path.join(folder, piece))
+            return True
+        except FileNotFoundError:
+            continue  # another process was quicker
+    return False

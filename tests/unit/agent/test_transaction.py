@@ -1,0 +1,90 @@
+"""The journal's promises at moments that no kill from outside can hit for certain."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from handrail.agent import ballast, transaction
+from handrail.agent.app import App
+from handrail.agent.files import remove_tree
+from handrail.agent.transaction import Transaction
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    made = App(str(tmp_path), "shop")
+    made.make_folders()
+    for release in ("1-abc", "2-def"):
+        meta = Path(made.release(release), ".handrail")
+        meta.mkdir(parents=True)
+        (meta / "state").write_text("complete\n")
+    made.switch("2-def")
+    return made
+
+
+@pytest.fixture
+def activated(app: App) -> Transaction:
+    journal = Transaction(app)
+    journal.begin({"deploy": "d2", "release": "2-def", "from": "1-abc", "step": "activated"})
+    ballast.load(journal.path("ballast"))
+    return journal
+
+
+def test_a_committed_release_stays_when_its_journal_was_being_deleted_at_the_death(
+    app: App, activated: Transaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die_half_way(folder: str) -> None:
+        # In which order a folder's files are deleted is nobody's promise.
+        Path(folder, "decision").unlink()
+        raise KeyboardInterrupt
+
+    activated.decide("commit")
+    monkeypatch.setattr(transaction, "remove_tree", die_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        transaction.commit_history(app, activated)
+    monkeypatch.setattr(transaction, "remove_tree", remove_tree)
+
+    assert Transaction(app).recover() == ""
+    assert app.current_release() == "2-def"
+    app.sweep()
+    assert [path.name for path in Path(app.folder).glob("tx*")] == []
+
+
+def full_until(folder: str, pieces: int) -> None:
+    """Stand for a system call on a disk that is full until so many pieces of the ballast are gone."""
+    if len(list(Path(folder).iterdir())) > ballast.PIECES - pieces:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_gives_up_its_ballast_piece_by_piece(activated: Transaction) -> None:
+    folder = activated.path("ballast")
+    activated.spare(lambda: full_until(folder, 3))
+    assert len(list(Path(folder).iterdir())) == ballast.PIECES - 3
+    with pytest.raises(OSError, match="No space left"):
+        activated.spare(lambda: full_until(folder, ballast.PIECES + 1))
+
+
+def test_a_host_with_a_full_disk_decides_and_returns(
+    app: App, activated: Transaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide, switch, record = activated.try_to_decide, app.switch, app.record
+    folder = activated.path("ballast")
+
+    def on_full_disk(work, pieces):  # type: ignore[no-untyped-def]
+        return lambda *words: (full_until(folder, pieces), work(*words))
+
+    monkeypatch.setattr(activated, "try_to_decide", on_full_disk(decide, 1))
+    monkeypatch.setattr(app, "switch", on_full_disk(switch, 2))
+    monkeypatch.setattr(app, "record", on_full_disk(record, 3))
+    assert activated.decide("return") == "return"
+    assert activated.perform_return("the lease ran out")["ok"]
+    assert app.current_release() == "1-abc"
+    assert app.history()[-1]["result"] == "returned"
+    assert app.is_complete("2-def"), "the ballast was enough"
+    assert json.loads(Path(activated.path("state.json")).read_text())["step"] == "returned"
