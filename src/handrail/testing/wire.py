@@ -35,7 +35,8 @@ class Wire(Generic[_Host]):
         self.sent = 0
         self.rate = 0
         self.cut_at = 0
-        self._target = (host.address, host.port)
+        # Asked at each connection: a reboot may give the host another address.
+        self._target = host
         self._server = socket.create_server(("127.0.0.1", 0))
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -97,7 +98,7 @@ class Wire(Generic[_Host]):
                 client.close()
                 return
             try:
-                server = socket.create_connection(self._target, 10)
+                server = socket.create_connection((self._target.address, self._target.port), 10)
             except OSError:
                 client.close()
                 continue
