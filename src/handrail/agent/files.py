@@ -14,11 +14,16 @@ def write_atomic(path, text, mode=0o600):
     """Write a file so that a reader, or a power cut, sees the old content or the new."""
     temporary = "%s.%d.%d.tmp" % (path, os.getpid(), time.monotonic_ns())
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        # On a full disk every inode and block counts.
+        os.unlink(temporary)
+        raise
 
 
 def write_as_root(path, text, mode):
