@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handrail.config.contract import FILE, load_contract
 from handrail.config.envfile import read_entries
 from handrail.config.load import read_text
 
+if TYPE_CHECKING:
+    from handrail.commands import Runner
+
 _HEADER = f"# Your own values for development, made from {FILE}. Not in git.\n\n"
+
+
+def is_ignored(root: Path, runner: Runner) -> bool:
+    """Return whether git would leave ``.env`` alone; also true where there is no ``.env``, or no git."""
+    if not (root / ".env").is_file():
+        return True
+    return runner.run(["git", "check-ignore", "--quiet", ".env"], cwd=root, check=False).returncode != 1
 
 
 def make_dotenv(root: Path) -> str:

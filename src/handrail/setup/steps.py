@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from handrail.commands import Runner
     from handrail.config.schema import Project
     from handrail.ui import Printer
+
+SLOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,11 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Step:
-    """One step; ``run`` returns one short sentence about what it did or found."""
+    """One step; ``run`` returns one short sentence about what it did or found, ``doing`` is what takes its time."""
 
     name: str
     run: Callable[[], str]
+    doing: str = "at work"
 
 
 def run_setup(root: Path, project: Project, wishes: Wishes, runner: Runner, printer: Printer) -> None:
@@ -48,18 +53,33 @@ def run_setup(root: Path, project: Project, wishes: Wishes, runner: Runner, prin
         HandrailError: a step failed; names the step.
     """
     from handrail.errors import HandrailError
+    from handrail.setup.dotenv_file import is_ignored
 
     check_prerequisites(project, wishes, runner, printer)
     for step in steps(root, project, wishes, runner, printer):
         started = time.monotonic()
-        printer.detail(f"{step.name} …")
         try:
-            said = step.run()
+            with _announced(step, printer):
+                said = step.run()
         except HandrailError as error:
             error.step = error.step or step.name
             raise
         printer.info(f"{step.name:<12} {time.monotonic() - started:5.1f} s  {said}")
+    if not is_ignored(root, runner):
+        printer.warn(".env is for secrets and git does not ignore it: add a line .env to .gitignore")
     printer.success("ready: inv --list shows what you can do, inv test is a good start")
+
+
+@contextmanager
+def _announced(step: Step, printer: Printer) -> Iterator[None]:
+    """Say what is going on once a step is slow; a second run, which has nothing to do, stays quiet."""
+    timer = threading.Timer(SLOW_SECONDS, printer.info, [f"{step.name:<12}     …    {step.doing}"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def check_prerequisites(project: Project, wishes: Wishes, runner: Runner, printer: Printer) -> None:
@@ -83,17 +103,20 @@ def steps(root: Path, project: Project, wishes: Wishes, runner: Runner, printer:
     from handrail.setup.services import initialise_database, start_services
 
     chosen = [
-        Step("environment", partial(make_environment, root, project, runner)),
+        Step("environment", partial(make_environment, root, project, runner), "uv installs the packages"),
         Step(".env", partial(make_dotenv, root)),
     ]
     if wishes.pythons:
-        chosen.append(Step("pythons", partial(install_pythons, project.checks.pythons, runner)))
+        work = partial(install_pythons, project.checks.pythons, runner)
+        chosen.append(Step("pythons", work, f"uv installs {', '.join(project.checks.pythons)} where they are missing"))
     if not wishes.minimal:
         chosen.append(Step("hooks", partial(install_hooks, root, runner)))
         if project.setup.compose_file and not wishes.skip_docker:
-            chosen.append(Step("services", partial(start_services, root, project, runner, printer.detail)))
+            work = partial(start_services, root, project, runner, printer.detail)
+            chosen.append(Step("services", work, f"docker pulls and starts {project.setup.compose_file}"))
         if project.setup.database and not (project.setup.compose_file and wishes.skip_docker):
-            chosen.append(Step("database", partial(initialise_database, root, project, runner, printer.detail)))
+            work = partial(initialise_database, root, project, runner, printer.detail)
+            chosen.append(Step("database", work, project.setup.database))
     if wishes.editor:
         chosen.append(Step("editor", partial(write_editor_settings, root)))
     return chosen

@@ -4,19 +4,21 @@ import json
 import os
 import stat
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from handrail.config.schema import Project, Setup
 from handrail.errors import ConfigError, PreflightError, TaskFailedError
+from handrail.setup import steps as setup_steps
 from handrail.setup.dotenv_file import make_dotenv
 from handrail.setup.editor import write_editor_settings
 from handrail.setup.environment import environment_commands, environment_variables, install_pythons
 from handrail.setup.git_hooks import install_hooks
 from handrail.setup.prerequisites import Found, Prerequisite, look, prerequisites, require, rows
 from handrail.setup.services import development_values, initialise_database, start_services
-from handrail.setup.steps import Wishes, run_setup, steps
+from handrail.setup.steps import Step, Wishes, run_setup, steps
 from handrail.testing import FakeRunner, RecordingPrinter
 
 pytestmark = pytest.mark.unit
@@ -88,6 +90,33 @@ def test_an_existing_dotenv_is_never_touched_and_what_it_lacks_is_said(root: Pat
     assert path.read_text() == "TITLE=Mine\n"
     path.write_text("TITLE=Mine\nDATABASE_URL=\n")
     assert make_dotenv(root) == "kept as it is"
+
+
+def test_a_dotenv_that_git_would_take_is_a_warning(root: Path) -> None:
+    for returncode, warned in ((1, True), (0, False), (128, False)):
+        runner = FakeRunner()
+        runner.answer("git", "--version", stdout="git version 2.40.1")
+        runner.answer(sys.executable, "--version", stdout="Python 3.12.1")
+        runner.answer("uv", "--version", stdout="uv 0.9.9")
+        runner.answer("git", "check-ignore", returncode=returncode)
+        printer = RecordingPrinter()
+        run_setup(root, Project(app="shop"), Wishes(minimal=True), runner, printer)
+        assert any("git does not ignore it" in line for line in printer.lines("warn")) is warned
+
+
+def test_a_slow_step_says_what_it_does_while_it_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup_steps, "SLOW_SECONDS", 0.0)
+    said = threading.Event()
+
+    class Printer(RecordingPrinter):
+        def info(self, text: str) -> None:
+            super().info(text)
+            said.set()
+
+    printer = Printer()
+    with setup_steps._announced(Step("environment", str, "uv installs the packages"), printer):
+        assert said.wait(5)
+    assert "uv installs the packages" in printer.text
 
 
 def test_a_locked_project_is_synchronised_and_a_tree_gets_its_requirements(root: Path) -> None:
