@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from handrail.testing.fixtures import (
+    bare_host,
     container_host,
     docker_engine,
+    second_bare_host,
     second_container_host,
     second_sshd_host,
     sshd_host,
 )
 
-__all__ = ["container_host", "docker_engine", "second_container_host", "second_sshd_host", "sshd_host"]
+__all__ = [
+    "bare_host",
+    "container_host",
+    "docker_engine",
+    "second_bare_host",
+    "second_container_host",
+    "second_sshd_host",
+    "sshd_host",
+]

@@ -48,22 +48,30 @@ class Modules:
     def exec_module(module):
         exec(compile(MODULES[module.__name__], module.__name__, "exec"), module.__dict__)
 sys.meta_path.insert(0, Modules)
-from handrail.agent.main import main
+from {main} import main
 main(globals().get("SOURCE", b""))
 """
 
 
-def source() -> str:
-    """Return the whole agent as one Python text, which runs from a file as well as from the bootstrap."""
-    modules = {"handrail": "", "handrail.agent": ""}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem != "__init__":
-            modules[f"handrail.agent.{path.stem}"] = path.read_text(encoding="utf-8")
-    return f"MODULES = {modules!r}\n{_IMPORTER}"
+def source(*further: str, main: str = "handrail.agent.main") -> str:
+    """Return the whole agent as one Python text, which runs from a file as well as from the bootstrap.
+
+    Args:
+        further: packages whose modules travel beside the agent's, and may import them.
+        main: the module whose ``main(source)`` is run.
+    """
+    modules = {"handrail": ""}
+    for package in ("handrail.agent", *further):
+        parents = package.split(".")
+        modules.update({".".join(parents[:count]): "" for count in range(2, len(parents) + 1)})
+        for path in sorted(Path(__file__).parents[1].joinpath(*parents[1:]).glob("*.py")):
+            if path.stem != "__init__":
+                modules[f"{package}.{path.stem}"] = path.read_text(encoding="utf-8")
+    return f"MODULES = {modules!r}\n{_IMPORTER.replace('{main}', main)}"
 
 
 @cache
-def payload() -> bytes:
-    """Return the compressed agent with its length, as the bootstrap reads it."""
-    packed = zlib.compress(source().encode(), 9)
+def payload(*further: str, main: str = "handrail.agent.main") -> bytes:
+    """Return the compressed text of `source` with its length, as the bootstrap reads it."""
+    packed = zlib.compress(source(*further, main=main).encode(), 9)
     return b"%d\n%s" % (len(packed), packed)

@@ -27,12 +27,13 @@ def run(argv, timeout=120.0, env=None, cwd=None, gone=None, emit=None):
     lines = []
 
     def pump():
-        for raw in process.stdout:
-            line = raw.decode("utf-8", "replace").rstrip("\n")
-            lines.append(line)
-            if emit:
-                emit(line)
-            del lines[:-2000]
+        with process.stdout:
+            for raw in process.stdout:
+                line = raw.decode("utf-8", "replace").rstrip("\n")
+                lines.append(line)
+                if emit:
+                    emit(line)
+                del lines[:-2000]
 
     reader = threading.Thread(target=pump, daemon=True)
     reader.start()

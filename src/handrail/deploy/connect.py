@@ -64,6 +64,22 @@ def address_of(host: str, target: Target, root: Path) -> str:
     return f"[{address}]" if ":" in address else address
 
 
+def user_of(host: str, target: Target, root: Path) -> str:
+    """Return the login name behind ``[user@]host[:port]``: as written, else as ssh_config says, else this user's."""
+    import getpass
+
+    from handrail.config.target import parse_address
+
+    address = parse_address(host)
+    return address.user or str(_ssh_config(target, root).lookup(address.host).get("user") or getpass.getuser())
+
+
+def key_in_use(connection: fabric.Connection) -> str:
+    """Return the public key that a connection was let in with, as ``<type> <base64>``; empty where it was no key."""
+    key = getattr(connection.transport.auth_handler, "private_key", None)
+    return f"{key.get_name()} {key.get_base64()}" if key is not None else ""
+
+
 class _TransientError(Exception):
     """The server hung up before it said who it is."""
 

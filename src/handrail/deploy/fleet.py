@@ -32,12 +32,19 @@ class Fleet:
 
     Args:
         hosts: in the environment's order; the first one is the one that runs migrations.
+        session: makes the session of a host.
     """
 
-    def __init__(self, target: Target, root: Path, hosts: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        root: Path,
+        hosts: Iterable[str] | None = None,
+        session: Callable[[str, Target, Path], Session] = Session,
+    ) -> None:
         self.target = target
         self.hosts = list(hosts if hosts is not None else target.hosts)
-        self.sessions = {host: Session(host, target, root) for host in self.hosts}
+        self.sessions = {host: session(host, target, root) for host in self.hosts}
         self.board: Board | None = None
         self.seconds: dict[str, dict[str, float]] = {host: {} for host in self.hosts}
         self._pool = ThreadPoolExecutor(max_workers=max(1, min(target.connections, len(self.hosts) or 1)))

@@ -69,15 +69,19 @@ class Session:
     def open(self) -> dict[str, Any]:
         """Connect, start the agent and return what it says of its host (the ``hello`` facts)."""
         self._connection = connect(self.host, self._target, self._root)
-        self._channel = self._connection.transport.open_session(timeout=SILENCE)
-        self.channels += 1
-        self._channel.settimeout(SILENCE)
-        self._channel.exec_command(f"exec python3 -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
-        self._lines = self._channel.makefile("rb", -1)
+        self._start(f"exec python3 -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
         self._send(agent.payload())
         self._skip_to_marker()
         self.facts = self.call("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
         return self.facts
+
+    def _start(self, command: str) -> None:
+        """Open a channel and run a command in it."""
+        self._channel = self._connection.transport.open_session(timeout=SILENCE)
+        self.channels += 1
+        self._channel.settimeout(SILENCE)
+        self._channel.exec_command(command)
+        self._lines = self._channel.makefile("rb", -1)
 
     def _skip_to_marker(self) -> None:
         noise = []

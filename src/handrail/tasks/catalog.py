@@ -17,6 +17,7 @@ MODULES: dict[str, str] = {
     "setup": "",
     "checks": "",
     "build": "",
+    "host": "host",
     "deploy": "",
     "health": "",
     "env": "",

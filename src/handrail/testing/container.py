@@ -60,7 +60,7 @@ class ContainerHost(Host):
         """Start the container and wait until systemd is up and sshd answers."""
         if not engine_answers():
             raise HostUnavailableError("no Docker engine answers (Debian: apt install docker.io)")
-        image = ensure_image()
+        image = self.image()
         self.client_folder.mkdir(parents=True, exist_ok=True)
         public = make_key(self.identity)
         _ensure_network()
@@ -72,9 +72,13 @@ class ContainerHost(Host):
         )  # fmt: skip
         self.address = self._find_address()
         keys = f"{self.home}/.ssh/authorized_keys"
-        self.run_as_root(f"cat > {keys}; chown {USER}: {keys}; chmod 600 {keys}", stdin=public + "\n")
+        self.run_as_root(f"cat > {keys}; chown {self.user}: {keys}; chmod 600 {keys}", stdin=public + "\n")
         wait_until(self._is_booted, f"systemd in {self.container}", 60)
         wait_until(lambda: answers_ssh(self.address, 22), f"sshd in {self.container}", 30)
+
+    def image(self) -> str:
+        """Return the tag of the image, made where it is not there yet."""
+        return ensure_image()
 
     def stop(self) -> None:
         """Remove the container."""

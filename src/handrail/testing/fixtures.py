@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from handrail.testing.bare import BareHost
 from handrail.testing.container import ContainerHost, engine
 from handrail.testing.host import HostUnavailableError
 from handrail.testing.sshd import SshdHost
@@ -66,4 +68,18 @@ def container_host(docker_engine: None, tmp_path_factory: pytest.TempPathFactory
 def second_container_host(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerHost]:
     """A second one: with the first it is a fleet, because each has its own ports."""
     with _or_report(), ContainerHost(tmp_path_factory.mktemp("container-b"), name="container-b") as host:
+        yield host
+
+
+@pytest.fixture
+def bare_host(docker_engine: None, tmp_path: Path) -> Iterator[BareHost]:
+    """A container as a provider hands it over, for this test alone: ``admin`` may use sudo."""
+    with _or_report(), BareHost(tmp_path / "bare-a", name="bare-a") as host:
+        yield host
+
+
+@pytest.fixture
+def second_bare_host(docker_engine: None, tmp_path: Path) -> Iterator[BareHost]:
+    """A second one."""
+    with _or_report(), BareHost(tmp_path / "bare-b", name="bare-b") as host:
         yield host

@@ -13,6 +13,8 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,13 +78,19 @@ def ensure_image() -> str:
     """
     recipe = "\n".join((PREFERRED_SUITE, *PACKAGES, INIT, SETUP))
     tag = f"{REPOSITORY}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
-    # Test runs side by side must not make it twice.
-    with Path(tempfile.gettempdir(), f"handrail-test-image-{os.geteuid()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with image_lock():
         found = subprocess.run(["docker", "image", "inspect", tag], capture_output=True)
         if found.returncode != 0:
             _make_image(tag)
     return tag
+
+
+@contextmanager
+def image_lock() -> Iterator[None]:
+    """Keep test runs side by side from making an image twice."""
+    with Path(tempfile.gettempdir(), f"handrail-test-image-{os.geteuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _make_image(tag: str) -> None:

@@ -29,7 +29,7 @@ def ours() -> dict[str, HandrailTask]:
 def test_every_promised_task_is_there() -> None:
     promised = (
         "setup lint typecheck test build check deploy rollback releases status logs env health smoke"
-        " sandbox.up sandbox.down sandbox.status"
+        " host.setup sandbox.up sandbox.down sandbox.status"
     )
     assert set(promised.split()) <= set(ours())
 

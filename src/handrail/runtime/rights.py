@@ -1,0 +1,88 @@
+"""What the deploying user must be allowed to run as root, and nothing beside it.
+
+The commands are read from what the agent is sent (`handrail.runtime.service_spec`, `proxy_spec`), so that what a
+deploy runs and what a host allows have one source. How the agent writes a file where only root may is the one part
+that is known here too; a test runs the agent against these rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+# sudo matches full paths. These are Debian's and Ubuntu's.
+PROGRAMS = {name: f"/usr/bin/{name}" for name in ("install", "journalctl", "mv", "rm", "systemctl")} | {
+    "nginx": "/usr/sbin/nginx"
+}
+_SUDO = ["sudo", "-n"]
+# A "*" in sudoers matches spaces and further options too (journalctl has some that write), so numbers are spelled out.
+_DIGITS = 5
+_SPECIAL = re.compile(r"([,:=\\ *?\[\]!])")
+
+
+def root_commands(service: Mapping[str, Any]) -> list[list[str]]:
+    """Return the argv lists that a deploy, a rollback and ``inv logs`` run as root for a service, without ``sudo -n``.
+
+    Args:
+        service: as `handrail.runtime.service_spec` describes it, with its ``slots`` and ``proxy`` where it has them.
+
+    An argv may hold the literal ``{lines}``, which stands for a number.
+    """
+    proxy = service.get("proxy")
+    instances = [service, *service.get("slots", {}).values()] if proxy else [service]
+    found: list[list[str]] = []
+    for argv in [*(a for spec in instances for a in _of_instance(spec)), *(_of_proxy(proxy) if proxy else ())]:
+        if argv not in found:
+            found.append(argv)
+    return found
+
+
+def _of_instance(spec: Mapping[str, Any]) -> Iterator[list[str]]:
+    sequences = ("check", "reload", "start", "stop", "restart", "retire", "forget")
+    yield from _as_root([argv for name in sequences for argv in spec[name]])
+    yield from _as_root(spec[name] for name in ("pid", "logs", "logs_follow"))
+    for item in spec["files"]:
+        if item.get("root"):
+            yield from _writing(item["path"], item["mode"])
+            yield ["rm", "-f", item["path"]]
+
+
+def _of_proxy(spec: Mapping[str, Any]) -> Iterator[list[str]]:
+    yield from _as_root([*spec["check"], *spec["test"], *spec["reload"]])
+    if spec["root"]:
+        yield from _writing(spec["path"], 0o644)
+        flags = sorted(set(spec["flags"].values()))
+        for flag in flags:
+            yield from _writing(flag, 0o644)
+        yield from (["mv", "-f", one, other] for one in flags for other in flags if one != other)
+
+
+def _as_root(commands: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    return (list(argv[len(_SUDO) :]) for argv in commands if list(argv[: len(_SUDO)]) == _SUDO)
+
+
+def _writing(path: str, mode: int) -> Iterator[list[str]]:
+    yield ["install", "-D", "-m", f"{mode:o}", "/dev/stdin", f"{path}.handrail-new"]
+    yield ["mv", "-f", f"{path}.handrail-new", path]
+
+
+def render_sudoers(user: str, app: str, commands: Iterable[Sequence[str]]) -> str:
+    """Return a sudoers file with which ``user`` may run these commands as root, without a password."""
+    rules = [rule for argv in commands for rule in _rules(argv)]
+    # A name in capitals would be read as an alias.
+    name = f'"{user}"' if user.isupper() else user
+    return (
+        f"# What Handrail runs as root to deploy {app}.\n{name} ALL=(root) NOPASSWD: " + ", \\\n    ".join(rules) + "\n"
+    )
+
+
+def _rules(argv: Sequence[str]) -> Iterator[str]:
+    # An unknown program gets no rule by guess: that it is missing here must show in the first test.
+    program = argv[0] if argv[0].startswith("/") else PROGRAMS[argv[0]]
+    words = [program, *(_SPECIAL.sub(r"\\\1", word) for word in argv[1:])]
+    line = " ".join(words)
+    if "{lines}" not in line:
+        yield line
+        return
+    yield from (line.replace("{lines}", "[0-9]" * count) for count in range(1, _DIGITS + 1))

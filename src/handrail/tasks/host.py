@@ -1,0 +1,64 @@
+"""``inv host.setup``: a bare machine becomes a host that takes deploys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from handrail.tasks.base import TaskContext, task
+
+
+@task(
+    group="hosts",
+    example="inv host.setup --env production --login admin --plan",
+    help={
+        "env": "the environment, as declared in pyproject.toml",
+        "plan": "say what would be done, host by host, and change nothing",
+        "yes": "stand for the approval that the environment asks for",
+        "hosts": "only these hosts, separated by commas",
+        "login": "who logs in and may use sudo; empty: the environment's own user",
+        "authorized_key": "file with public keys that may deploy; may be repeated; none: the key that you log in with",
+        "json": "print one JSON document",
+    },
+)
+def setup(
+    c: TaskContext,
+    env: str,
+    plan: bool = False,
+    yes: bool = False,
+    hosts: str = "",
+    login: str = "",
+    authorized_key: list[Path] | None = None,
+    json: bool = False,
+) -> None:
+    """Prepare Debian or Ubuntu machines for deploys, with sudo."""
+    import shlex
+    import sys
+
+    from handrail.deploy.run import Options, ask_approval, open_workshop
+    from handrail.errors import HandrailError
+    from handrail.hosts.keys import read_keys
+    from handrail.hosts.report import show
+    from handrail.hosts.setup import check_login, set_up
+
+    check_login(login)
+    keys = read_keys(authorized_key or [])
+    shop = open_workshop(c.root, Options(environment=env, hosts=hosts, yes=yes), c.printer, "host.setup")
+    again = shlex.join(["inv", *(word for word in sys.argv[1:] if word not in ("--plan", "--json"))])
+    try:
+        document = set_up(
+            shop.target,
+            c.root,
+            shop.hosts,
+            c.printer,
+            login=login,
+            keys=keys,
+            plan=plan,
+            agree=lambda: ask_approval(shop, "set up"),
+        )
+    except HandrailError as error:
+        if error.document:
+            c.printer.result(error.document)
+            show(error.document, c.printer, again)
+        raise
+    c.printer.result(document)
+    show(document, c.printer, again)
