@@ -60,7 +60,7 @@ def activate(agent, request, _payload):
             service.restart()
         except Refused as error:
             # Why it did not start, the service says better than its manager.
-            error.facts["lines"] = error.facts.get("lines", []) + service.logs(20)
+            error.facts["lines"] = error.facts.get("lines", []) + service.last_words()
             raise
     with transaction.acting():
         if transaction.decision() and goal != live and service:
@@ -116,7 +116,7 @@ def verify(agent, _request, _payload):
         return {"health": None}
     report = service.wait_until_healthy(state["release"], agent.stop)
     if not report["ok"]:
-        raise Refused("unhealthy", report["why"], lines=service.logs(20))
+        raise Refused("unhealthy", report["why"], lines=service.last_words())
     return report
 
 
@@ -138,7 +138,7 @@ def switch(agent, _request, _payload):
     while True:
         report = service.look(state["release"])
         if not report["ok"]:
-            raise Refused("unhealthy", "with traffic: %s" % report["why"], lines=service.logs(20))
+            raise Refused("unhealthy", "with traffic: %s" % report["why"], lines=service.last_words())
         if time.monotonic() >= deadline or agent.stop.wait(0.25):
             break
     with transaction.acting():

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import time
 
 from handrail.agent.commands import how_it_ended, run
@@ -119,6 +120,20 @@ class Service:
         argv = [word.replace("{lines}", str(lines * 10)) for word in self.spec["logs"]]
         code, output = run(argv, 20)
         return [line for line in output if USER_AGENT not in line][-lines:] if code == 0 else []
+
+    def last_words(self):
+        """Return the last lines for somebody who must find out why; what is said over and over counts once."""
+        kept, like = [], []
+        for line in self.logs(200):
+            key = re.sub(r"\d+", "", line)
+            if like and key == like[0]:
+                like.append(key)
+                continue
+            kept += ["(%d more like it)" % (len(like) - 1)] if len(like) > 1 else []
+            kept.append(line)
+            like = [key]
+        kept += ["(%d more like it)" % (len(like) - 1)] if len(like) > 1 else []
+        return kept[-20:]
 
     def running_release(self, pid):
         """Return the release that a process itself reports, or "" where it reports none."""

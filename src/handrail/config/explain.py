@@ -48,7 +48,8 @@ def explain(error: msgspec.ValidationError, data: object, schema: type) -> tuple
         return path, f"{table_name(path)} needs the key {match[1]!r}"
     name = key_name(path)
     if message.startswith("Invalid enum value"):
-        known = list(kind.values)
+        # An empty one stands for "not declared", which nobody would write.
+        known = [word for word in kind.values if word]
         return path, f"{name} is {shown(found)}, expected one of {', '.join(known)}{_near(found, known)}"
     if match := re.match(r"Expected `([^`]*)`, got `([^`]*)`", message):
         wanted = _WORDS.get(match[1].removesuffix(" | null"), match[1])

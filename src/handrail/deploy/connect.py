@@ -98,8 +98,9 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
         user = connection.user
         raise _refuse(host, f"user {user} was not let in ({error})", f"try: ssh {_ssh_words(host, target)}") from None
     except paramiko.ssh_exception.NoValidConnectionsError as error:
-        reason = next(iter(error.errors.values()))
-        raise _away(host, f"{connection.host}:{connection.port} does not answer ({reason})") from None
+        first = next(iter(error.errors.values()))
+        reason = (first.strerror or str(first)).lower()
+        raise _away(host, f"{connection.host}:{connection.port} does not answer: {reason}") from None
     except (EOFError, ConnectionResetError) as error:
         raise _TransientError(error or "end of file") from None
     except paramiko.SSHException as error:

@@ -51,7 +51,7 @@ def test_status_tells_what_each_host_serves(
 def test_one_unhealthy_host_returns_the_whole_fleet(
     new_project, container_host: ContainerHost, second_container_host: ContainerHost
 ) -> None:
-    project = new_project(container_host, second_container_host, service={"health_timeout": 1})
+    project = new_project(container_host, second_container_host, service={"health_timeout": 3})
     project.release("one")
     first = project.deploy()["release"]
 

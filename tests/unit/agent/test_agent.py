@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from handrail import agent
+from handrail.agent.service import Service
 
 pytestmark = pytest.mark.unit
 
@@ -592,6 +593,13 @@ class FakeManager:
             "health_interval": 0.02,
             "stop_timeout": 5,
         }
+
+
+def test_the_last_words_of_a_service_say_once_what_it_said_over_and_over(tmp_path: Path) -> None:
+    asked = [f"06:18:{second} GET /up 503" for second in range(10, 70)]
+    (tmp_path / "log").write_text("\n".join(["no table named visits", *asked, "stopped"]) + "\n")
+    words = Service(None, {"logs": ["tail", "-n", "{lines}", str(tmp_path / "log")]}).last_words()
+    assert words == ["no table named visits", "06:18:10 GET /up 503", "(59 more like it)", "stopped"]
 
 
 def launcher(release: str, port: int, *, broken: bool = False) -> str:

@@ -115,6 +115,12 @@ def test_windows_line_ends_do_not_shift_the_line(tmp_path: Path) -> None:
             id="a word outside the choice",
         ),
         pytest.param(
+            ('hosts = ["a.example", "b.example"]', 'hosts = ["a.example"]\nmanager = "sytemd"'),
+            "pyproject.toml:17: tool.handrail.environments.production.manager is 'sytemd',"
+            " expected one of supervisor, systemd; did you mean 'systemd'?",
+            id="a word outside an environment's choice, which may be left out",
+        ),
+        pytest.param(
             ('app = "shop"', ""),
             "pyproject.toml:4: [tool.handrail] needs the key 'app'",
             id="missing key",
