@@ -1,7 +1,14 @@
-"""The hosts that fault tests break; they come from the product."""
+"""The hosts that fault tests break, and what runs on them; both live as long as the test session."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from handrail.testing.container import ContainerHost
+from handrail.testing.faults import CATALOGUE, Fault, Outcome, Scene, strike
 from handrail.testing.fixtures import (
     container_host,
     docker_engine,
@@ -11,3 +18,50 @@ from handrail.testing.fixtures import (
 )
 
 __all__ = ["container_host", "docker_engine", "second_container_host", "second_sshd_host", "sshd_host"]
+
+SceneFor = Callable[..., Scene]
+Suffer = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session")
+def scene_for(
+    container_host: ContainerHost, second_container_host: ContainerHost, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SceneFor]:
+    """Gives a fleet on which a good release serves: two hosts, or one; the same one for the same question."""
+    scenes: dict[tuple[int, str, bool], Scene] = {}
+    cache = tmp_path_factory.mktemp("wheels")
+    with ExitStack() as stack:
+
+        def find(hosts: int = 2, strategy: str = "restart", small: bool = False) -> Scene:
+            key = (hosts, strategy, small)
+            if key not in scenes:
+                scene = Scene(
+                    tmp_path_factory.mktemp("scene"),
+                    f"faults-{strategy}-{hosts}{'-small' if small else ''}",
+                    [container_host, second_container_host][:hosts],
+                    strategy=strategy,
+                    small=small,
+                    cache=cache,
+                )
+                assert scene.deploy_good() == []
+                scenes[key] = stack.enter_context(scene)
+            return scenes[key]
+
+        yield find
+
+
+@pytest.fixture
+def suffer(scene_for: SceneFor) -> Suffer:
+    """Deploys with a fault in it, and asserts that nothing is broken afterwards and that the next deploy succeeds."""
+
+    def run(
+        name: str | Fault, moment: str = "", *, strategy: str = "restart", hosts: int = 1, which: int = 0
+    ) -> Outcome:
+        fault = CATALOGUE[name] if isinstance(name, str) else name
+        scene = scene_for(hosts, strategy, fault.small)
+        outcome = strike(scene, fault, moment, which=which)
+        assert outcome.broken == [], f"{outcome.client}"
+        assert outcome.reached, f"the deploy never came to {moment}\n{outcome.client}"
+        return outcome
+
+    return run

@@ -88,6 +88,8 @@ class ContainerHost(Host):
         """Cut its power and start it again; what it kept in memory is lost, and its address may be another one."""
         _docker("restart", "--time", "0", self.container)
         self.address = self._find_address()
+        # Made again when next needed, with this address.
+        (self.client_folder / "ssh_config").unlink(missing_ok=True)
         wait_until(self._is_booted, f"systemd in {self.container}", 60)
         wait_until(lambda: answers_ssh(self.address, 22), f"sshd in {self.container}", 30)
 

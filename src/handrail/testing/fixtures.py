@@ -17,6 +17,7 @@ import pytest
 
 from handrail.testing.bare import BareHost
 from handrail.testing.container import ContainerHost, engine
+from handrail.testing.faults.scene import SMALL_OPTIONS
 from handrail.testing.host import HostUnavailableError
 from handrail.testing.sshd import SshdHost
 
@@ -60,14 +61,16 @@ def docker_engine() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def container_host(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerHost]:
     """A container with systemd as PID 1, sshd and Caddy, and no way to a package index."""
-    with _or_report(), ContainerHost(tmp_path_factory.mktemp("container-a"), name="container-a") as host:
+    folder = tmp_path_factory.mktemp("container-a")
+    with _or_report(), ContainerHost(folder, name="container-a", options=SMALL_OPTIONS) as host:
         yield host
 
 
 @pytest.fixture(scope="session")
 def second_container_host(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerHost]:
     """A second one: with the first it is a fleet, because each has its own ports."""
-    with _or_report(), ContainerHost(tmp_path_factory.mktemp("container-b"), name="container-b") as host:
+    folder = tmp_path_factory.mktemp("container-b")
+    with _or_report(), ContainerHost(folder, name="container-b", options=SMALL_OPTIONS) as host:
         yield host
 
 

@@ -55,13 +55,16 @@ class Outcome:
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
 
-def strike(scene: Scene, fault: Fault, moment: str = "", *, which: int = 0, delay: float = 0.0) -> Outcome:
+def strike(
+    scene: Scene, fault: Fault, moment: str = "", *, which: int = 0, delay: float = 0.0, go_on: bool = True
+) -> Outcome:
     """Deploy the next version with a fault in it.
 
     Args:
         moment: the step of the journal at which it strikes; empty for a fault that is there from the beginning.
         which: number of the host that it is about.
         delay: seconds from that step to the fault.
+        go_on: try the next deploy, too.
     """
     old, host, wire = scene.version, scene.hosts[which], scene.wires[which]
     new = scene.next_version()
@@ -90,7 +93,7 @@ def strike(scene: Scene, fault: Fault, moment: str = "", *, which: int = 0, dela
         broken.append(f"the client ended with {done.returncode}, not with one of {fault.returncodes}\n{done}")
     serves = ["new" if scene.ask(each).version == new else "old" for each in scene.hosts]
     scene.version = new if set(serves) == {"new"} else old
-    broken += scene.deploy_good()
+    broken += scene.deploy_good() if go_on else []
     return Outcome(fault.name, moment, reached, done.returncode, serves, broken, done)
 
 
