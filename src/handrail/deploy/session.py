@@ -62,6 +62,8 @@ class Session:
         self._write_lock = threading.Lock()
         self._next_id = 0
         self._cancelled = threading.Event()
+        # Pings come from another thread, also while an agent is started: what it reads first must be itself.
+        self._speaks = False
         self._connection: Any = None
         self._channel: Any = None
         self._lines: Any = None
@@ -77,6 +79,7 @@ class Session:
 
     def _start(self, command: str) -> None:
         """Open a channel and run a command in it."""
+        self._speaks = False
         self._channel = self._connection.transport.open_session(timeout=SILENCE)
         self.channels += 1
         self._channel.settimeout(SILENCE)
@@ -88,6 +91,7 @@ class Session:
         while True:
             line = self._read_line()
             if agent.MARKER.encode() in line:
+                self._speaks = True
                 return
             if not line:
                 break
@@ -172,6 +176,8 @@ class Session:
 
     def ping(self) -> None:
         """Renew the lease. Failures show at the next call."""
+        if not self._speaks:
+            return
         try:
             self._send(b'{"op":"ping"}\n')
         except HostError:
@@ -180,6 +186,8 @@ class Session:
     def cancel(self) -> None:
         """Ask the agent to stop what it does; the call that waits for it ends soon, in its own thread."""
         self._cancelled.set()
+        if not self._speaks:
+            return
         try:
             self._send(b'{"op":"cancel"}\n')
         except HostError:

@@ -10,6 +10,7 @@ APT = [
     "-o", "Acquire::https::Timeout=20",
 ]  # fmt: skip
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+NO_SOURCES = "give the host a way to its package sources (a mirror or a proxy in /etc/apt), then run this again"
 MINUTES = 60.0
 # Package lists that are older are fetched again: a mirror forgets the versions that they name.
 LISTS_AGE = 24 * 60 * MINUTES
@@ -49,7 +50,7 @@ def packages_steps(want: Want, facts: Facts, lists_failed: list[str] | None = No
                 "packages",
                 problem=f"{facts['os']['pretty_name'] or 'this host'} knows no package {', '.join(unknown)}"
                 + (f": {why}" if why else ""),
-                next_step="give the host a way to its package sources: a mirror or a proxy in /etc/apt"
+                next_step=NO_SOURCES
                 if why
                 else f"install {', '.join(unknown)} there from another source, then run this again",
             )

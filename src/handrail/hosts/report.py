@@ -27,6 +27,9 @@ def show(document: Mapping[str, Any], printer: Printer, again: str) -> None:
             printer.info(f"  {step['step']:<9} {mark}{step['text']}")
         if first["state"] == "ready":
             printer.info("  nothing to do")
+        if first["state"] == "failed":
+            printer.info(f"  failed    {first['error']}")
+            continue
         for hint in first["hints"]:
             printer.info(f"  hint      {hint}")
     printer.info("")

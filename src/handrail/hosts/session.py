@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from handrail import agent
 from handrail.deploy.connect import connect, key_in_use, user_of
 from handrail.deploy.session import HostError, Session
-from handrail.errors import PreflightError, UnreachableError
-from handrail.hosts.packages import APT, QUIET, explain_apt
+from handrail.errors import DeployFailedError, PreflightError
+from handrail.hosts.packages import APT, NO_SOURCES, QUIET, explain_apt
 
 if TYPE_CHECKING:
     from handrail.config.target import Target
@@ -76,9 +76,10 @@ class SetupSession(Session):
         """
         try:
             self._connection = connect(self.address, self._target, self._root)
-        except UnreachableError:
-            raise
         except PreflightError as error:
+            # The host as it is named elsewhere; whose login it was, the message says.
+            error.message = error.message.replace(f"{self.address}: ", f"{self.host}: ", 1)
+            error.host = self.host
             if self.login == self.user and "was not let in" in error.message:
                 error.next_step = f"log in as the machine's admin: --login NAME ({error.next_step})"
             raise
@@ -137,13 +138,13 @@ class SetupSession(Session):
         """Have apt install Python where there is none, and start the program.
 
         Raises:
-            HostError: apt could not.
+            DeployFailedError: apt could not.
         """
         env = " ".join(f"{name}={value}" for name, value in QUIET.items())
         lines = [
             shlex.join([*APT, *words]) for words in (["update"], ["install", "--no-install-recommends", "python3"])
         ]
-        script = f"exec 2>&1; {env} {lines[0]}; {env} {lines[1]} && echo {MARK} done"
+        script = f"export LC_ALL=C; exec 2>&1; {env} {lines[0]}; {env} {lines[1]} && echo {MARK} done"
         become = "" if self.login == "root" else "sudo -n "
         self._start(f"exec {become}sh -c {shlex.quote(script)}")
         self._channel.settimeout(_INSTALL_SILENCE)
@@ -151,7 +152,11 @@ class SetupSession(Session):
         while line := self._read_line().decode("utf-8", "replace"):
             said.append(line.rstrip())
         if f"{MARK} done" not in said:
-            raise HostError(
-                self.host, "packages", f"apt could not install python3: {explain_apt(said)}", lines=said[-10:]
+            raise DeployFailedError(
+                f"{self.host}: apt could not install python3: {explain_apt(said)}",
+                host=self.host,
+                step="packages",
+                lines=said[-10:],
+                next_step=NO_SOURCES,
             )
         self._launch()

@@ -21,7 +21,7 @@ from handrail.deploy.session import HostError, Session
 from handrail.errors import DeployFailedError, HandrailError, LockedError, PreflightError, UsageError
 from handrail.hosts.account import folders_step, keys_step, sudo_step, user_step
 from handrail.hosts.hints import hints
-from handrail.hosts.packages import explain_apt, packages_steps
+from handrail.hosts.packages import NO_SOURCES, apt, explain_apt, packages_steps
 from handrail.hosts.servers import manager_step, proxy_step
 from handrail.hosts.session import SetupSession
 from handrail.hosts.steps import Facts, Step, shown
@@ -130,7 +130,8 @@ def _site(session: Session, target: Target, keys: Sequence[str]) -> Site:
     want = Want(session.host, session.login, session.user, target, given, session.ssh_port)
     if session.without_python:
         facts: Facts = bare_facts(want, session.without_python)
-        bring = Step("python3", todo="install python3, with which the rest is looked at and done")
+        install = apt("install", "--no-install-recommends", "python3")
+        bring = Step("python3", todo="install python3, with which the rest is looked at and done", actions=[install])
         return Site(want, facts, [bring, *build_steps(want, facts)], has_python=False)
     facts = session.call("look", **want.request())
     return Site(want, facts, build_steps(want, facts))
@@ -195,6 +196,7 @@ def _explained(error: HostError, site: Site, steps: dict[str, Step]) -> Handrail
     if name == "packages":
         what = steps[name].todo.removeprefix("install ")
         message = f"apt could not install {what}: {explain_apt(error.lines)}"
+        next_step = NO_SOURCES
     elif name == "python":
         message = f"uv could not install Python {site.want.python}: {error.lines[-1] if error.lines else error.message}"
         next_step = f"give {site.want.user} a way to uv's downloads, or install Python {site.want.python} there"
@@ -234,7 +236,8 @@ def _stop_for_problems(sites: dict[str, Site]) -> None:
 
 def _failed(failures: dict[str, HandrailError], document: dict[str, Any]) -> HandrailError:
     host, error = next(iter(failures.items()))
-    error.host_states = {row["host"]: row["error"] or row["state"] for row in document["hosts"]}
+    states = {row["host"]: row["error"] or row["state"] for row in document["hosts"]}
+    error.host_states = states if len(states) > 1 else {}
     if isinstance(error, HostError):
         # Lost on the way: what runs there is finished, and the next run goes on.
         error = DeployFailedError(
@@ -260,7 +263,7 @@ def _document(
     rows = []
     for host, site in sites.items():
         error = (failures or {}).get(host)
-        steps = site.done if site.done and not plan else site.first
+        steps = site.done if (site.done or error) and not plan else site.first
         is_todo = any(step.todo for step in site.first)
         state = "failed" if error else "ready" if not is_todo else "planned" if plan else "done"
         word = "done" if site.done and not plan else "todo"

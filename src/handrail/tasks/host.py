@@ -16,7 +16,7 @@ from handrail.tasks.base import TaskContext, task
         "yes": "stand for the approval that the environment asks for",
         "hosts": "only these hosts, separated by commas",
         "login": "who logs in and may use sudo; empty: the environment's own user",
-        "authorized_key": "file with public keys that may deploy; may be repeated; none: the key that you log in with",
+        "authorized_key": "file with public keys that may deploy; none: the key that you log in with",
         "json": "print one JSON document",
     },
 )
