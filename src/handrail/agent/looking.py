@@ -13,7 +13,9 @@ from handrail.agent.instances import Instances
 from handrail.agent.locking import lock_state
 from handrail.agent.machine import disk, find_pythons, find_supervisor, is_writable, libc_version, user_name
 from handrail.agent.refusal import Refused
+from handrail.agent.service import Service
 from handrail.agent.transaction import Transaction, public_state
+from handrail.agent.workers import installed_workers, look_at_workers, read_scale
 
 
 def hello(agent, request, _payload):
@@ -38,6 +40,7 @@ def hello(agent, request, _payload):
         "good": agent.app.good_releases(),
         "history": agent.app.history()[-200:],
         "transaction": public_state(Transaction(agent.app).state()),
+        "scale": read_scale(agent.app),
         "decision": Transaction(agent.app).decision(),
         "lock": lock_state(agent),
     }
@@ -50,6 +53,8 @@ def status(agent, request, _payload):
     report = service.look() if service else None
     return {
         "held": look_at_held(agent.app),
+        "processes": look_at_workers(agent.app),
+        "scale": read_scale(agent.app),
         "slot": live if live in ("blue", "green") else "",
         "proxy_port": instances.proxy.live_port() if instances.proxy else None,
         "current": agent.app.current_release(),
@@ -63,8 +68,7 @@ def status(agent, request, _payload):
 
 
 def logs(agent, request, _payload):
-    instances = Instances(agent.app, request["service"])
-    service = instances.service(instances.live() or "web")
+    service = chosen_service(agent.app, request)
     if not request.get("follow"):
         return {"lines": service.logs(request["lines"])}
     argv = [word.replace("{lines}", str(request["lines"])) for word in service.spec["logs_follow"]]
@@ -72,6 +76,20 @@ def logs(agent, request, _payload):
     if code != 0 and not agent.stop.is_set():
         raise Refused("service", "`%s` %s" % (" ".join(argv), how_it_ended(code)), lines=lines[-5:])
     return {"lines": []}
+
+
+def chosen_service(app, request):
+    """Return the service whose logs are asked for: the one that serves, or one of the background processes."""
+    wanted = request.get("process") or "web"
+    if wanted == "web":
+        instances = Instances(app, request["service"])
+        return instances.service(instances.live() or "web")
+    installed = installed_workers(app)
+    found = [spec for name, spec in sorted(installed.items()) if wanted in (name, spec["process"])]
+    if not found:
+        known = ", ".join(["web", *sorted({spec["process"] for spec in installed.values()})])
+        raise Refused("bad-request", "no process %r runs here; there are: %s" % (wanted, known))
+    return Service(app, found[0])
 
 
 def release_facts(agent, request, _payload):

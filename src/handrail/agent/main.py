@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from handrail.agent import activating, deciding, holding, locking, looking, preflight, preparing, uploading
+from handrail.agent import activating, deciding, holding, locking, looking, preflight, preparing, settling, uploading
 from handrail.agent.guardian import guard
 from handrail.agent.wire import Agent
 
@@ -24,10 +24,12 @@ OPERATIONS = {
     "activate": activating.activate,
     "verify": activating.verify,
     "switch": activating.switch,
+    "settle": settling.settle,
     "hold": holding.hold,
     "retire": activating.retire,
     "commit": deciding.commit,
     "return": deciding.return_,
+    "scale": settling.scale,
 }
 
 

@@ -11,6 +11,7 @@ from handrail.agent.files import read_json, read_text, remove_tree, sync_folder,
 from handrail.agent.instances import Instances
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
+from handrail.agent.workers import bring
 
 
 class Transaction:
@@ -130,6 +131,8 @@ class Transaction:
                     outcome["ok"], outcome["why"] = False, report["why"]
             elif service and service.pid():
                 service.stop()
+            if state.get("workers") is not None:
+                bring(self.app, state["workers"], previous)
         except (Refused, OSError) as error:
             outcome["ok"], outcome["why"] = False, str(error)
         entry = {

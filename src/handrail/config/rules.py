@@ -24,6 +24,9 @@ Problem = tuple[KeyPath, str]
 APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PROCESS_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+# Names that units and launchers have already.
+RESERVED_PROCESSES = frozenset({"web", "web-blue", "web-green", "migrate"})
 _PYTHON = re.compile(r"3\.[0-9]{1,2}")
 _ROOT = re.compile(r"(?:~|/|\$\{)[A-Za-z0-9._/${}:~-]*")
 _SHELL_WORDS = frozenset({"|", "||", "&&", "&", ";", ">", ">>", "<", "2>", "2>&1"})
@@ -35,6 +38,7 @@ def problems(project: Project) -> Iterator[Problem]:
         yield ("app",), problem
     if project.service is not None:
         yield from _service(project.service)
+    yield from _processes(project)
     yield from _python(("build", "python"), project.build.python)
     if not re.fullmatch(r"[a-z0-9_]*", project.build.platform):
         yield (
@@ -86,6 +90,22 @@ def _service(service: Service) -> Iterator[Problem]:
     if service.migrate:
         yield from _command((*path, "migrate"), service.migrate)
     yield from _inside_project((*path, "shared"), service.shared)
+
+
+def _processes(project: Project) -> Iterator[Problem]:
+    for name, worker in project.processes.items():
+        path: KeyPath = ("processes", name)
+        if name in RESERVED_PROCESSES or not PROCESS_NAME.fullmatch(name):
+            why = "is taken" if name in RESERVED_PROCESSES else "is not a name"
+            yield path, f"process {shown(name)} {why}; expected lower-case letters, digits and -, a letter first"
+        if project.service is None:
+            yield path, "processes run beside a service; declare one under [tool.handrail.service]"
+        yield from _command((*path, "command"), worker.command)
+        for word in re.findall(r"\{([a-z_]+)\}", worker.command):
+            if word != "app":
+                yield (*path, "command"), f"command names {{{word}}}, expected {{app}}"
+        yield from _between((*path, "instances"), worker.instances, 0, 100)
+        yield from _seconds((*path, "stop_timeout"), worker.stop_timeout)
 
 
 def _environment(path: KeyPath, environment: Environment) -> Iterator[Problem]:

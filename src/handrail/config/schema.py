@@ -38,6 +38,17 @@ class Service(_Table, frozen=True):
     """Paths in the release that are links into the app's ``shared/`` folder (uploads, SQLite files)."""
 
 
+class Worker(_Table, frozen=True):
+    """``[tool.handrail.processes.<name>]``: a background process that belongs to each release."""
+
+    command: str
+    """Shell-like command line without shell operators; ``{app}`` is filled in."""
+    instances: int = 1
+    """How many of it run on each host; ``inv scale`` overrides it."""
+    stop_timeout: float = 30.0
+    """Seconds in which it may finish its job after SIGTERM before it is killed."""
+
+
 class Build(_Table, frozen=True):
     """``[tool.handrail.build]``: how a bundle is made."""
 
@@ -172,6 +183,7 @@ class Project(_Table, frozen=True):
     app: str
     """Name on hosts and in units: lower-case letters, digits, ``-`` and ``_``; starts with a letter."""
     service: Service | None = None
+    processes: dict[str, Worker] = {}
     build: Build = Build()
     environments: dict[str, Environment] = {}
     hooks: Hooks = Hooks()

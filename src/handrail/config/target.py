@@ -19,7 +19,7 @@ from handrail.config.secret import Secret, mask_secrets
 from handrail.errors import ConfigError
 
 if TYPE_CHECKING:
-    from handrail.config.schema import Environment, Project, Proxy, Service
+    from handrail.config.schema import Environment, Project, Proxy, Service, Worker
     from handrail.config.values import Values
 
 _ADDRESS = re.compile(
@@ -71,6 +71,7 @@ class Target:
     manager: str
     port: int
     python: str
+    processes: dict[str, Worker] = field(default_factory=dict)
     service: Service | None = None
     """With the environment's ``manager`` and ``port`` already in it."""
     warnings: list[str] = field(default_factory=list)
@@ -131,6 +132,7 @@ def resolve(project: Project, env_name: str, values: Values) -> Target:
         manager=service.manager if service else env.manager,
         port=service.port if service else env.port,
         python=env.python or project.build.python,
+        processes=project.processes,
         service=service,
         warnings=warnings,
     )

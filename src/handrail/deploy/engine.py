@@ -247,6 +247,7 @@ class _Run:
 
     def switch(self, session: Session) -> None:
         self.switched[session.host] = session.call("switch")["switched"]
+        session.call("settle")
 
     def hold(self) -> None:
         """Leave the verified release beside the old one; from here on no lease runs on any host."""
@@ -268,6 +269,9 @@ class _Run:
 
     def verify(self, session: Session) -> None:
         self.health[session.host] = session.call("verify").get("health")
+        if session.host not in self.moving:
+            # The release serves: its background processes follow. Where traffic moves first, they follow then.
+            session.call("settle")
 
     def work_on(self, hosts: list[str], phase: str, work: Callable[[Session], None]) -> None:
         """Run one phase on some hosts; within the failure budget a host that fails returns alone."""
@@ -421,6 +425,7 @@ class _Run:
         session.call("verify")
         if answer["moves"]:
             session.call("switch")
+        session.call("settle")
         session.call("commit", deploy=undo)
         session.call("retire", service=service, drain=self.job.target.drain)
         return {"serves": previous, "ok": True, "why": ""}

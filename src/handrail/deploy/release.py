@@ -37,16 +37,7 @@ def service_for(target: Target, facts: Mapping[str, Any]) -> dict[str, Any] | No
         return None
 
     def instance(slot: str, port: int) -> dict[str, Any]:
-        spec = service_spec(
-            target.manager,
-            app=target.app,
-            app_dir=facts["folder"],
-            user=facts["user"],
-            is_root=facts["uid"] == 0,
-            facts=facts,
-            stop_timeout=service.stop_timeout,
-            slot=slot,
-        )
+        spec = service_spec(target.manager, slot=slot, stop_timeout=service.stop_timeout, **_place(target, facts))
         spec.update(
             port=port,
             health=service.health,
@@ -63,6 +54,7 @@ def service_for(target: Target, facts: Mapping[str, Any]) -> dict[str, Any] | No
     spec["strategy"] = target.strategy
     spec["watch"] = target.watch
     spec["drain"] = target.drain
+    spec["processes"] = worker_specs(target, facts)
     spec["proxy"] = None
     if target.proxy:
         ports = {"web": target.port, **target.slots}
@@ -70,6 +62,38 @@ def service_for(target: Target, facts: Mapping[str, Any]) -> dict[str, Any] | No
             target.proxy.kind, app=target.app, site=target.proxy.site, ports=ports, is_root=facts["uid"] == 0
         )
     return spec
+
+
+def worker_specs(target: Target, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the background processes as the agent on this host runs them, by their manager's name for each.
+
+    Args:
+        facts: the host's ``hello``; its ``scale`` holds what `inv scale` said there.
+    """
+    from handrail.runtime import service_spec
+
+    said = facts.get("scale", {})
+    specs = {}
+    for name, worker in target.processes.items():
+        for number in range(1, said.get(name, worker.instances) + 1):
+            spec = service_spec(
+                target.manager, process=name, instance=number, stop_timeout=worker.stop_timeout, **_place(target, facts)
+            )
+            # It answers no requests: that it stays up as the release is all there is to ask.
+            spec.update(process=name, port=0, health="", health_timeout=15.0, health_interval=0.2)
+            spec["stop_timeout"] = worker.stop_timeout
+            specs[spec["name"]] = spec
+    return specs
+
+
+def _place(target: Target, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "app": target.app,
+        "app_dir": facts["folder"],
+        "user": facts["user"],
+        "is_root": facts["uid"] == 0,
+        "facts": facts,
+    }
 
 
 def launchers_for(target: Target, release: str) -> dict[str, str]:
@@ -86,6 +110,8 @@ def launchers_for(target: Target, release: str) -> dict[str, str]:
     launchers = {"web": launcher(service.command, "web", target.port)}
     for slot, port in target.slots.items():
         launchers[f"web-{slot}"] = launcher(service.command, "web", port)
+    for name, worker in target.processes.items():
+        launchers[name] = launcher(worker.command, name, target.port)
     if service.migrate:
         launchers["migrate"] = launcher(service.migrate, "migrate", target.port)
     return launchers

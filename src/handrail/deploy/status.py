@@ -58,6 +58,8 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
         if entry.get("result") == "good" and entry.get("kind") == "deploy" and entry.get("release") == current
     ]
     committed = current in answer["good"]
+    processes = answer["processes"]
+    failed = next((f"{p['name']}: {p['why']}" for p in processes if not p["ok"]), "")
     health = (service or {}).get("health")
     ok = bool(service["ok"] and service["running_release"] in (current, "")) if service else bool(current)
     return {
@@ -67,8 +69,10 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
         "committed": committed,
         "running_release": (service or {}).get("running_release") or None,
         "slot": answer["slot"],
-        "ok": ok and committed,
-        "why": (service or {}).get("why", ""),
+        "processes": processes,
+        "scale": answer["scale"],
+        "ok": ok and committed and not failed,
+        "why": (service or {}).get("why", "") or failed,
         "health": health,
         "service": {"pid": (service or {}).get("pid", 0)},
         "disk": {"free": answer["disk"]["free"], "inodes_free": answer["disk"]["inodes_free"]},
@@ -87,6 +91,7 @@ def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
         "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
         "slot": "", "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None,
         "transaction": None, "held": None, "history": [], "good": [], "error": error.message,
+        "processes": [], "scale": {},
     }  # fmt: skip
 
 
@@ -140,6 +145,7 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
         rows.append([row["host"], row["release"] or "-", told, row["previous"] or "-", free, holder])
     title = f"{document['app']} on {document['environment']}"
     printer.table(title, ["host", "release", "health", "previous", "disk free", "lock"], rows)
+    show_processes(document, printer)
     for row in document["hosts"]:
         left = row["transaction"]
         if left:
@@ -164,6 +170,19 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
     }
     say = printer.success if document["state"] == "ok" else printer.warn
     say(f"{document['state']}: {words[document['state']]}")
+
+
+def show_processes(document: dict[str, Any], printer: Printer) -> None:
+    """Print the background processes, where there are any: how many of each run as the release that serves."""
+    rows = []
+    for row in document["hosts"]:
+        for name in sorted({process["process"] for process in row["processes"]}):
+            own = [process for process in row["processes"] if process["process"] == name]
+            well = sum(process["ok"] for process in own)
+            why = next((process["why"] for process in own if not process["ok"]), "")
+            rows.append([row["host"], name, f"{well} of {len(own)}", why or "ok"])
+    if rows:
+        printer.table("processes", ["host", "process", "running", "state"], rows)
 
 
 def show_held(document: dict[str, Any], printer: Printer) -> None:
@@ -258,8 +277,8 @@ def show_releases(document: dict[str, Any], printer: Printer) -> None:
         printer.warn(f"{host}: {error}")
 
 
-def stream_logs(target: Target, root: Path, printer: Printer, *, lines: int, follow: bool) -> None:
-    """Print the service's last lines of every host; with ``follow`` go on until interrupted."""
+def stream_logs(target: Target, root: Path, printer: Printer, *, lines: int, follow: bool, process: str = "") -> None:
+    """Print the last lines of the service, or of a background process; with ``follow`` go on until interrupted."""
 
     def read(session: Session) -> None:
         facts = session.open()
@@ -271,6 +290,7 @@ def stream_logs(target: Target, root: Path, printer: Printer, *, lines: int, fol
             service=service,
             lines=lines,
             follow=follow,
+            process=process,
             on_event=lambda event: printer.output(event["line"], host=session.host),
         )
         for line in answer["lines"]:

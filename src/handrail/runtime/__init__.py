@@ -31,6 +31,7 @@ def service_spec(
     facts: Mapping[str, Any],
     stop_timeout: float,
     slot: str = "",
+    instance: int = 0,
 ) -> dict[str, Any]:
     """Return what the agent needs to run one process of an app under ``manager``, as a JSON-able dict.
 
@@ -42,6 +43,7 @@ def service_spec(
         facts: what the agent found out about the host; see `handrail.runtime.supervisor` for its part.
         stop_timeout: seconds between the polite stop and the kill.
         slot: ``blue`` or ``green`` for one of two instances side by side.
+        instance: its number, from 1, where several of the same process run.
 
     The dict holds:
         ``name``, ``manager``: the service's name there (``<app>-<process>``).
@@ -68,5 +70,6 @@ def service_spec(
         is_root=is_root,
         stop_timeout=stop_timeout,
         slot=slot,
+        instance=instance,
     )
     return builder_for(manager)(described, facts)

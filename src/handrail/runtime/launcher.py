@@ -41,6 +41,10 @@ export PYTHONUNBUFFERED=1
 if [ -e .handrail/env ]; then
     . ./.handrail/env
 fi
+# What `inv scale` said; it outlives releases.
+if [ -e ../../scale.env ]; then
+    . ../../scale.env
+fi
 export HANDRAIL_APP={app}
 export HANDRAIL_PROCESS={process}
 export HANDRAIL_RELEASE={release}

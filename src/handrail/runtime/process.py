@@ -31,6 +31,8 @@ class Process:
     stop_timeout: float
     slot: str = ""
     """``blue`` or ``green`` where two of it stand side by side; empty for the only one."""
+    instance: int = 0
+    """Its number where several of the same process run; 0 for the only one."""
 
     def __post_init__(self) -> None:
         for what, name in (("app name", self.app), ("process name", self.process)):
@@ -45,7 +47,7 @@ class Process:
     @property
     def name(self) -> str:
         """The service's name in the process manager."""
-        return f"{self.app}-{self.program}"
+        return f"{self.app}-{self.program}{f'-{self.instance}' if self.instance else ''}"
 
     @property
     def program(self) -> str:
@@ -61,7 +63,8 @@ class Process:
     @property
     def log_file(self) -> str:
         """Where the output goes under a manager that keeps no journal of its own."""
-        return f"{self.app_dir}/shared/log/{self.program}.log"
+        number = f"-{self.instance}" if self.instance else ""
+        return f"{self.app_dir}/shared/log/{self.program}{number}.log"
 
 
 def check_path(what: str, path: str) -> None:

@@ -18,24 +18,28 @@ UNIT_FOLDER = "/etc/systemd/system"
 
 def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the service's description; see `handrail.runtime.service_spec`."""
-    unit = f"{process.name}.service"
+    # Several of the same process are instances of one template unit.
+    template = f"{process.app}-{process.program}@.service" if process.instance else f"{process.name}.service"
+    unit = template.replace("@", f"@{process.instance}") if process.instance else template
     sudo = [] if process.is_root else ["sudo", "-n"]
     systemctl = [*sudo, "systemctl"]
     journal = [*sudo, "journalctl", f"--unit={unit}", "--output=short-iso", "--no-pager", "--lines={lines}"]
+    enable = [*systemctl, "--quiet", "enable", unit]
     return {
-        "name": process.name,
+        "name": unit.removesuffix(".service"),
         "manager": "systemd",
         "files": [
             {
-                "path": f"{UNIT_FOLDER}/{unit}",
+                "path": f"{UNIT_FOLDER}/{template}",
                 "content": render_unit(process),
                 "mode": 0o644,
                 "root": not process.is_root,
             }
         ],
-        "reload": [[*systemctl, "daemon-reload"], [*systemctl, "--quiet", "enable", unit]],
+        "reload": [[*systemctl, "daemon-reload"], *([] if process.instance else [enable])],
         "start": [[*systemctl, "start", unit]],
-        "restart": [[*systemctl, "restart", unit]],
+        # A template is written once, and each of its instances is enabled by itself.
+        "restart": [*([enable] if process.instance else []), [*systemctl, "restart", unit]],
         "stop": [[*systemctl, "stop", unit]],
         "retire": [[*systemctl, "--quiet", "disable", "--now", unit]],
         "forget": [[*systemctl, "daemon-reload"]],
@@ -53,7 +57,7 @@ def render_unit(process: Process) -> str:
     return f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
 [Unit]
-Description={_escape(process.app)} ({_escape(process.program)})
+Description={_escape(process.app)} ({_escape(process.program)}{" %i" if process.instance else ""})
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
@@ -62,7 +66,7 @@ StartLimitIntervalSec=0
 Type=exec
 User={_escape(process.user)}
 ExecStart="{_escape(process.launcher)}"
-SyslogIdentifier={_escape(process.name)}
+SyslogIdentifier={_escape(process.app)}-{_escape(process.program)}{"-%i" if process.instance else ""}
 Restart=on-failure
 RestartSec=1
 KillMode=mixed

@@ -158,9 +158,14 @@ def releases(c: TaskContext, env: str, json: bool = False) -> None:
 @task(
     group="deploy",
     example="inv logs --env staging --follow",
-    help={"env": _ENV, "lines": "how many lines of each host", "follow": "go on printing until Ctrl-C"},
+    help={
+        "env": _ENV,
+        "lines": "how many lines of each host",
+        "process": "a background process instead of the service",
+        "follow": "go on printing until Ctrl-C",
+    },
 )
-def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False) -> None:
+def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False, process: str = "") -> None:
     """Print the service's last log lines of every host."""
     from handrail.deploy.status import stream_logs
     from handrail.errors import UsageError
@@ -168,10 +173,30 @@ def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False) -> Non
     if lines < 0:
         raise UsageError(f"--lines is {lines}, expected 0 or more")
     try:
-        stream_logs(_target(c, env, "logs"), c.root, c.printer, lines=lines, follow=follow)
+        stream_logs(_target(c, env, "logs"), c.root, c.printer, lines=lines, follow=follow, process=process)
     except KeyboardInterrupt:
         if not follow:
             raise  # with --follow it is how one says "enough"
+
+
+@task(
+    group="deploy",
+    example="inv scale --env staging web=4 worker=2",
+    words="set",
+    help={
+        "env": _ENV,
+        "set_": "process=number, also without the option's name; web: the server's own workers",
+        "wait": _WAIT,
+        "json": _JSON,
+    },
+)
+def scale(c: TaskContext, env: str, set_: list[str] | None = None, wait: float = 0.0, json: bool = False) -> None:
+    """Run another number of processes on every host; without words, show."""
+    from handrail.deploy.run import Options, open_workshop
+    from handrail.deploy.scale import run_scale
+
+    shop = open_workshop(c.root, Options(environment=env), c.printer, "scale")
+    c.printer.result(run_scale(shop.target, c.root, set_ or [], c.printer, wait=wait))
 
 
 def _target(c: TaskContext, env: str, task: str) -> Target:

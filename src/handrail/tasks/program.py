@@ -40,6 +40,7 @@ class HandrailProgram(Program):
 
     def parse_tasks(self) -> None:
         """Parse the command line; what cannot be meant is one line with the nearest valid word, exit code 2."""
+        self.core.unparsed = self._with_words(self.core.unparsed)
         try:
             super().parse_tasks()
         except ParseError as error:
@@ -108,6 +109,23 @@ class HandrailProgram(Program):
             bold=has_colour(sys.stdout),
         )
         show(text)
+
+    def _with_words(self, argv: list[str]) -> list[str]:
+        """Give bare ``name=value`` words to the option of their task that takes them: Invoke knows no ``*args``."""
+        result: list[str] = []
+        option = ""
+        for word in argv:
+            name, equals, _ = word.partition("=")
+            if option and equals and not name.startswith("-"):
+                result += [f"--{option}", word]
+                continue
+            # Behind an option it may be the option's value: an environment called "test" is no task.
+            behind_option = bool(result) and result[-1].startswith("-")
+            if word in self.collection.task_names and not (option and behind_option):
+                task = self.collection[word]
+                option = task.words if isinstance(task, HandrailTask) else ""
+            result.append(word)
+        return result
 
     def _refused(self, error: ParseError) -> Exit:
         from handrail.tasks.explain import explain

@@ -18,6 +18,7 @@ TEXT = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text("utf-
 TABLES: dict[str, type[msgspec.Struct]] = {
     "[tool.handrail]": schema.Project,
     "[tool.handrail.service]": schema.Service,
+    "[tool.handrail.processes.<name>]": schema.Worker,
     "[tool.handrail.build]": schema.Build,
     "[tool.handrail.environments.<name>]": schema.Environment,
     "[tool.handrail.environments.<name>.proxy]": schema.Proxy,
@@ -26,7 +27,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[tool.handrail.setup]": schema.Setup,
 }
 # Tables of their own in the document.
-NESTED = {"service", "build", "environments", "hooks", "smoke", "checks", "setup"}
+NESTED = {"service", "processes", "build", "environments", "hooks", "smoke", "checks", "setup"}
 # In words: "the service's".
 INHERITED = {"manager", "port", "python"}
 

@@ -228,6 +228,12 @@ def test_toml_that_does_not_parse_is_named_with_its_line(tmp_path: Path, wrong: 
         ("[[tool.handrail.smoke]]\npath='/'\nbody='('\n", ":5: '(' is not a regular expression"),
         ("[tool.handrail.hooks]\nbefore_build=['true',\n '']\n", ":5: the command is empty"),
         ("[tool.handrail.service]\ncommand='x'\nshared=['../x']\n", ":5: '../x' is not a relative path"),
+        (
+            "[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.web]\ncommand='x'\n",
+            ":5: process 'web' is taken",
+        ),
+        ("[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.w]\ncommand='x|y'\n", ":6: | needs a shell"),
+        ("[tool.handrail.processes.w]\ncommand='x'\n", ":3: processes run beside a service"),
         ("[tool.handrail.checks]\npythons=['2.7']\n", ":4: Python version '2.7'"),
         ("[tool.handrail.checks.extra]\ndocs=3\n", ":4: tool.handrail.checks.extra.docs is a whole number"),
         ("[tool.handrail.service]\ncommand=2020-01-01\n", ":4: tool.handrail.service.command is date"),

@@ -27,6 +27,17 @@ def ship(c, env: str, count: int = 1, unsafe_untested: bool = False):
     c.printer.info(f"shipped to {env} {count} times")
 
 
+@task(group="deploy", example="inv grow web=4", words="set", help={"env": "where", "set_": "process=number"})
+def grow(c, env: str = "", set_: list[str] | None = None):
+    """Grow it."""
+    c.printer.info(f"grown {env} {set_}")
+
+
+@invoke.task
+def test(c):
+    """Has the name of an environment."""
+
+
 @invoke.task
 def own_task(c, number=1):
     """Something of the project."""
@@ -187,3 +198,11 @@ def test_listing_tasks_imports_nothing_heavy(tmp_path: Path) -> None:
     }
     assert "handrail" in imported
     assert not imported & heavy
+
+
+def test_bare_words_go_to_the_option_of_their_task(inv: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = inv("grow", "--env", "test", "web=4", "worker=2")
+    assert (code, err) == (0, "grown test ['web=4', 'worker=2']\n") or "['web=4', 'worker=2']" in out + err
+    code, _, err = inv("own-task", "web=4")
+    assert code == 2
+    assert "web=4" in err

@@ -1,0 +1,77 @@
+"""Requests about background processes: follow the release, and run another number of them."""
+
+import json
+import os
+
+from handrail.agent.files import read_json, write_atomic
+from handrail.agent.instances import Instances
+from handrail.agent.locking import must_hold_lock
+from handrail.agent.refusal import Refused
+from handrail.agent.transaction import Transaction
+from handrail.agent.workers import bring, installed_workers, read_scale, write_scale
+
+
+def settle(agent, _request, _payload):
+    """Bring the background processes to the release that serves now, before anybody decides to keep it."""
+    must_hold_lock(agent)
+    transaction = Transaction(agent.app)
+    state = transaction.state()
+    wanted = processes_of(agent.app, state["release"], (state.get("service") or {}).get("processes") or {})
+    before = installed_workers(agent.app)
+    if not wanted and not before:
+        return {"processes": []}
+    with transaction.acting():
+        if transaction.decision():
+            raise Refused("returned", "this host has already decided to %s" % transaction.decision())
+        # First the memory of what to return to, then the change.
+        transaction.update(workers=before)
+        bring(agent.app, wanted, state["release"])
+    return {"processes": sorted(wanted)}
+
+
+def processes_of(app, release, declared):
+    """Return what a release runs beside its service: what was declared with it, in the numbers of today.
+
+    A rollback brings back the processes that the older release had, whatever is declared now.
+    """
+    path = app.release(release, ".handrail", "processes.json")
+    if not os.path.exists(path):
+        write_atomic(path, json.dumps(declared), 0o644)
+        return declared
+    own = read_json(path) or {}
+    known = {spec["process"] for spec in own.values()}
+    today = {spec["process"] for spec in declared.values()}
+    wanted = {name: spec for name, spec in own.items() if spec["process"] not in today}
+    wanted.update({name: spec for name, spec in declared.items() if spec["process"] in known})
+    return wanted
+
+
+def scale(agent, request, _payload):
+    """Run another number of processes of the release that serves; what was before comes back where that fails."""
+    must_hold_lock(agent)
+    app = agent.app
+    release = app.current_release()
+    if not release:
+        raise Refused("bad-request", "nothing is deployed here")
+    before, specs_before = read_scale(app), installed_workers(app)
+    write_scale(app, request["scale"])
+    try:
+        bring(app, request["processes"], release, restart=False)
+        if before.get("web") != request["scale"].get("web"):
+            restart_web(app, request["service"], release)
+    except (Refused, OSError):
+        write_scale(app, before)
+        bring(app, specs_before, release, restart=False)
+        if before.get("web") != request["scale"].get("web"):
+            restart_web(app, request["service"], release)
+        raise
+    return {"scale": read_scale(app)}
+
+
+def restart_web(app, spec, release):
+    instances = Instances(app, spec)
+    service = instances.service(instances.live() or "web")
+    service.restart()
+    report = service.wait_until_healthy(release)
+    if not report["ok"]:
+        raise Refused("unhealthy", report["why"], lines=service.logs(20))

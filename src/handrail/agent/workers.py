@@ -1,0 +1,106 @@
+"""Background processes: they follow the release, drained and started again, and are stopped when nobody wants them.
+
+``processes.json`` holds the specs of what runs, by the manager's name; it is the one memory of them, because what is
+declared changes from release to release.
+"""
+
+import json
+import threading
+
+from handrail.agent.files import read_json, write_atomic
+from handrail.agent.refusal import Refused
+from handrail.agent.service import Service
+
+
+def installed_workers(app):
+    """Return the specs of what was started last, by the manager's name."""
+    return read_json(app.path("processes.json")) or {}
+
+
+def bring(app, wanted, release, restart=True):
+    """Make exactly ``wanted`` run, as ``release``; idempotent.
+
+    Args:
+        restart: start again what runs already; without, only what is missing is started.
+
+    Raises:
+        Refused: one does not stay up; what is wanted is remembered all the same, so that it can be stopped.
+    """
+    installed = installed_workers(app)
+    write_workers(app, {**installed, **wanted})
+    files = {item["path"] for spec in wanted.values() for item in spec["files"]}
+    each({name: spec for name, spec in installed.items() if name not in wanted}, lambda spec: end(app, spec, files))
+    write_workers(app, wanted)
+    missing = {name: spec for name, spec in wanted.items() if restart or name not in installed}
+    # One after the other: instances share the file of their template.
+    for spec in missing.values():
+        Service(app, spec).install()
+    each(missing, lambda spec: start(app, spec, release))
+
+
+def start(app, spec, release):
+    service = Service(app, spec)
+    service.restart()
+    report = service.wait_until_healthy(release)
+    if not report["ok"]:
+        raise Refused("unhealthy", "%s: %s" % (spec["name"], report["why"]), lines=service.logs(20))
+
+
+def end(app, spec, files_in_use):
+    """Stop one for good, as gently as a restart does."""
+    own = [item for item in spec["files"] if item["path"] not in files_in_use]
+    Service(app, dict(spec, files=own)).retire()
+
+
+def each(specs, work):
+    """Do ``work`` for all at once: each may take its whole stop_timeout to finish what it does."""
+    failures = []
+
+    def one(spec):
+        try:
+            work(spec)
+        except (Refused, OSError) as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=one, args=(spec,)) for spec in specs.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def write_workers(app, specs):
+    write_atomic(app.path("processes.json"), json.dumps(specs, sort_keys=True))
+
+
+def look_at_workers(app):
+    """Return each background process: name, pid, release that it reports, and whether that is the one that serves."""
+    current = app.current_release()
+    rows = []
+    for name, spec in sorted(installed_workers(app).items()):
+        report = Service(app, spec).look(current)
+        rows.append(
+            {
+                "name": name,
+                "process": spec["process"],
+                "pid": report["pid"],
+                "running_release": report["running_release"] or None,
+                "ok": report["ok"],
+                "why": report["why"],
+            }
+        )
+    return rows
+
+
+def read_scale(app):
+    """Return what `inv scale` said on this host: numbers by process."""
+    return read_json(app.path("scale.json")) or {}
+
+
+def write_scale(app, scale):
+    write_atomic(app.path("scale.json"), json.dumps(scale, sort_keys=True))
+    # gunicorn and uvicorn take the number of their own workers from it.
+    text = "export WEB_CONCURRENCY=%d\n" % scale["web"] if "web" in scale else ""
+    write_atomic(app.path("scale.env"), text, 0o644)

@@ -1,0 +1,88 @@
+"""``inv scale``: another number of processes of the release that serves, on every host, without a deploy."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.deploy.engine import who
+from handrail.deploy.fleet import Fleet
+from handrail.deploy.release import service_for, worker_specs
+from handrail.deploy.session import Session
+from handrail.errors import DeployReturnedError, PreflightError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from handrail.config.target import Target
+    from handrail.ui import Printer
+
+MOST = 100
+
+
+def read_numbers(words: Sequence[str], target: Target) -> dict[str, int]:
+    """Return numbers by process.
+
+    Raises:
+        UsageError: a word is not ``process=number``, or names no process of the project.
+    """
+    known = ["web", *target.processes]
+    numbers = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        if name not in known:
+            raise UsageError(f"there is no process {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}")
+        lowest = 1 if name == "web" else 0
+        if not re.fullmatch(r"[0-9]{1,3}", number) or not lowest <= int(number) <= MOST:
+            raise UsageError(f"{word}: expected a number from {lowest} to {MOST}, as in {name}=2")
+        numbers[name] = int(number)
+    return numbers
+
+
+def run_scale(
+    target: Target, root: Path, words: Sequence[str], printer: Printer, *, wait: float = 0.0
+) -> dict[str, Any]:
+    """Bring every host to the numbers in ``words``; where one cannot, all keep what they had.
+
+    Raises:
+        UsageError: what `read_numbers` says.
+        LockedError: a deploy is under way.
+        DeployReturnedError: a process did not stay up.
+    """
+    numbers = read_numbers(words, target)
+    done: dict[str, dict[str, int]] = {}
+    with Fleet(target, root) as fleet:
+        facts, failures = fleet.connect()
+        if failures:
+            host, error = next(iter(failures.items()))
+            raise PreflightError(f"{host}: {error.message.removeprefix(f'{host}: ')}", host=host, step="connect")
+        before = {host: dict(fact["scale"]) for host, fact in facts.items()}
+        if numbers:
+            fleet.lock({"who": who(), "since": time.time(), "what": f"scale {' '.join(words)}"}, wait)
+
+            def change(session: Session, scale: dict[str, int]) -> None:
+                fact = {**facts[session.host], "scale": scale}
+                service = service_for(target, fact)
+                answer = session.call("scale", scale=scale, processes=worker_specs(target, fact), service=service)
+                done[session.host] = answer["scale"]
+
+            _, failures = fleet.each("", lambda session: change(session, {**before[session.host], **numbers}))
+            if failures:
+                for host in list(done):
+                    change(fleet.sessions[host], before[host])
+                host, error = next(iter(failures.items()))
+                raise DeployReturnedError(
+                    f"{host}: {error.message}; every host runs what it ran before", host=host, step="scale",
+                    lines=error.lines, command=error.command, returncode=error.returncode,
+                    next_step=f"inv logs --env {target.environment} --process {next(iter(numbers))}",
+                )  # fmt: skip
+    now = {host: {**_defaults(target), **done.get(host, before[host])} for host in facts}
+    names = ["web", *target.processes]
+    rows = [[host, *(str(now[host].get(name) or "-") for name in names)] for host in now]
+    printer.table(f"{target.app} on {target.environment}", ["host", *names], rows)
+    return {"command": "scale", "environment": target.environment, "app": target.app, "hosts": now}
+
+
+def _defaults(target: Target) -> dict[str, int]:
+    return {name: worker.instances for name, worker in target.processes.items()}
