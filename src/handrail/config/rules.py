@@ -104,7 +104,7 @@ def _processes(project: Project) -> Iterator[Problem]:
         for word in re.findall(r"\{([a-z_]+)\}", worker.command):
             if word != "app":
                 yield (*path, "command"), f"command names {{{word}}}, expected {{app}}"
-        yield from _between((*path, "instances"), worker.instances, 0, 100)
+        yield from _between((*path, "instances"), worker.instances, 0, 99)
         yield from _seconds((*path, "stop_timeout"), worker.stop_timeout)
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from handrail.config.target import Target
     from handrail.ui import Printer
 
-MOST = 100
+# As many as two digits say: the rights on a host are spelled out for those.
+MOST = 99
 
 
 def read_numbers(words: Sequence[str], target: Target) -> dict[str, int]:

@@ -18,6 +18,7 @@ PROGRAMS = {name: f"/usr/bin/{name}" for name in ("install", "journalctl", "mv",
 _SUDO = ["sudo", "-n"]
 # A "*" in sudoers matches spaces and further options too (journalctl has some that write), so numbers are spelled out.
 _DIGITS = 5
+_INSTANCE = re.compile(r"@[0-9]+\.service\Z")
 _SPECIAL = re.compile(r"([,:=\\ *?\[\]!])")
 
 
@@ -27,15 +28,22 @@ def root_commands(service: Mapping[str, Any]) -> list[list[str]]:
     Args:
         service: as `handrail.runtime.service_spec` describes it, with its ``slots`` and ``proxy`` where it has them.
 
-    An argv may hold the literal ``{lines}``, which stands for a number.
+    An argv may hold the literals ``{lines}`` and ``{instance}``, which stand for numbers.
     """
     proxy = service.get("proxy")
     instances = [service, *service.get("slots", {}).values()] if proxy else [service]
     found: list[list[str]] = []
-    for argv in [*(a for spec in instances for a in _of_instance(spec)), *(_of_proxy(proxy) if proxy else ())]:
+    workers = [_any_number(argv) for spec in service.get("processes", {}).values() for argv in _of_instance(spec)]
+    own = [argv for spec in instances for argv in _of_instance(spec)]
+    for argv in [*own, *workers, *(_of_proxy(proxy) if proxy else ())]:
         if argv not in found:
             found.append(argv)
     return found
+
+
+def _any_number(argv: list[str]) -> list[str]:
+    """Let `inv scale` go beyond the number that is declared today."""
+    return [_INSTANCE.sub("@{instance}.service", word) for word in argv]
 
 
 def _of_instance(spec: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -81,8 +89,8 @@ def _rules(argv: Sequence[str]) -> Iterator[str]:
     # An unknown program gets no rule by guess: that it is missing here must show in the first test.
     program = argv[0] if argv[0].startswith("/") else PROGRAMS[argv[0]]
     words = [program, *(_SPECIAL.sub(r"\\\1", word) for word in argv[1:])]
-    line = " ".join(words)
-    if "{lines}" not in line:
-        yield line
-        return
-    yield from (line.replace("{lines}", "[0-9]" * count) for count in range(1, _DIGITS + 1))
+    lines = [" ".join(words)]
+    for number, digits in (("{lines}", _DIGITS), ("{instance}", 2)):
+        if number in lines[0]:
+            lines = [line.replace(number, "[0-9]" * count) for line in lines for count in range(1, digits + 1)]
+    yield from lines

@@ -191,7 +191,7 @@ def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False, proces
     },
 )
 def scale(c: TaskContext, env: str, set_: list[str] | None = None, wait: float = 0.0, json: bool = False) -> None:
-    """Run another number of processes on every host; without words, show."""
+    """Change how many processes run; without numbers, show them."""
     from handrail.deploy.run import Options, open_workshop
     from handrail.deploy.scale import run_scale
 

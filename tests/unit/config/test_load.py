@@ -232,7 +232,7 @@ def test_toml_that_does_not_parse_is_named_with_its_line(tmp_path: Path, wrong: 
             "[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.web]\ncommand='x'\n",
             ":5: process 'web' is taken",
         ),
-        ("[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.w]\ncommand='x|y'\n", ":6: | needs a shell"),
+        ("[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.w]\ncommand='x | y'\n", ":6: | needs a shell"),
         ("[tool.handrail.processes.w]\ncommand='x'\n", ":3: processes run beside a service"),
         ("[tool.handrail.checks]\npythons=['2.7']\n", ":4: Python version '2.7'"),
         ("[tool.handrail.checks.extra]\ndocs=3\n", ":4: tool.handrail.checks.extra.docs is a whole number"),

@@ -170,3 +170,18 @@ def test_the_page_shows_the_rules_that_are_written() -> None:
     page = (ROOT / "docs" / "how-a-deploy-works.md").read_text("utf-8")
     text = render_sudoers("deploy", "shop", root_commands(service()))
     assert f"```\n{text}```" in page
+
+
+def test_every_number_of_a_background_process_is_allowed_and_no_other_unit() -> None:
+    spec = service()
+    worker = service_spec(
+        "systemd", app="shop", process="worker", app_dir="/home/deploy/apps/shop", user="deploy", is_root=False,
+        facts={}, stop_timeout=15, instance=1,
+    )  # fmt: skip
+    spec["processes"] = {worker["name"]: worker}
+    allowed = rules(render_sudoers("deploy", "shop", root_commands(spec)))
+    restart = "/usr/bin/systemctl restart shop-worker@{}.service"
+    for number in ("1", "9", "42"):
+        assert any(fnmatch.fnmatchcase(restart.format(number), rule) for rule in allowed), number
+    for number in ("123", "x", "1 other"):
+        assert not any(fnmatch.fnmatchcase(restart.format(number), rule) for rule in allowed), number
