@@ -26,9 +26,9 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-from handrail.agent.protocol import ACTIVE, MARKER
+from handrail.agent.protocol import ACTIVE, MARKER, SIDE_BY_SIDE
 
-__all__ = ["ACTIVE", "BOOTSTRAP", "MARKER", "payload", "source"]
+__all__ = ["ACTIVE", "BOOTSTRAP", "MARKER", "SIDE_BY_SIDE", "payload", "source"]
 
 # Reads "<length>\n<zlib data>" from standard input and runs it; later requests follow on the same stream.
 BOOTSTRAP = (

@@ -21,9 +21,10 @@ def commit(agent, request, _payload):
         if done and done[-1].get("result") == "good":
             return {"entry": done[-1]}
         raise Refused("returned", "this host has already returned to %s" % (agent.app.current_release() or "nothing"))
-    if request.get("missing"):
+    told = {name: request[name] for name in ("missing", "canary") if request.get(name)}
+    if told:
         with transaction.acting():
-            transaction.update(missing=request["missing"])
+            transaction.update(**told)
     if transaction.decide("commit") != "commit":
         outcome = await_outcome(agent, transaction)
         raise Refused("returned", "this host has already returned to %s" % (outcome["serves"] or "nothing"))
@@ -39,6 +40,9 @@ def return_(agent, request, _payload):
     if not state or state["deploy"] != request["deploy"]:
         return {"serves": agent.app.current_release(), "ok": True, "why": ""}
     if state["step"] in ACTIVE or state["step"] == "returned":
+        if request.get("canary"):
+            with transaction.acting():
+                transaction.spare(lambda: transaction.update(canary=request["canary"]))
         transaction.spare(lambda: write_atomic(transaction.path("reason"), request.get("reason", "")))
         if transaction.decide("return") == "commit":
             raise Refused("committed", "this host has already committed %s" % state["release"])

@@ -21,9 +21,10 @@ def hold(agent, request, _payload):
     if not state or state["deploy"] != request["deploy"] or state["step"] != "activated":
         raise Refused("returned", "this host has already returned to %s" % (agent.app.current_release() or "nothing"))
     service = Instances(agent.app, state.get("service")).service(state["goal"])
-    transaction.update(
-        held={"who": request["who"], "since": time.time(), "slot": state["goal"], "port": service.spec["port"]}
-    )
+    with transaction.acting():
+        transaction.update(
+            held={"who": request["who"], "since": time.time(), "slot": state["goal"], "port": service.spec["port"]}
+        )
     if transaction.decide("hold") != "hold":
         raise Refused("returned", "this host has already decided to %s" % transaction.decision())
     dismiss_guardian(agent)

@@ -2,6 +2,7 @@
 
 import os
 
+from handrail.agent.protocol import SIDE_BY_SIDE
 from handrail.agent.proxy import Proxy
 from handrail.agent.service import Service
 
@@ -17,7 +18,7 @@ class Instances:
         if spec:
             self.specs["web"] = spec
             # A host that never was blue-green has no slots, and is not asked for them.
-            if spec.get("strategy") == "blue-green" or os.path.isdir(app.path("slots")):
+            if spec.get("strategy") in SIDE_BY_SIDE or os.path.isdir(app.path("slots")):
                 self.specs.update(spec.get("slots") or {})
 
     def service(self, name):
@@ -42,7 +43,7 @@ class Instances:
 
     def goal(self, live):
         """Return the instance that the next release starts in."""
-        if self.spec.get("strategy") != "blue-green":
+        if self.spec.get("strategy") not in SIDE_BY_SIDE:
             return "web"
         taken = self.specs[live]["port"] if live else 0
         return next(name for name in ("blue", "green") if name != live and self.specs[name]["port"] != taken)

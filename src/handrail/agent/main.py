@@ -4,7 +4,18 @@ import os
 import signal
 import sys
 
-from handrail.agent import activating, deciding, holding, locking, looking, preflight, preparing, settling, uploading
+from handrail.agent import (
+    activating,
+    deciding,
+    holding,
+    locking,
+    looking,
+    measuring,
+    preflight,
+    preparing,
+    settling,
+    uploading,
+)
 from handrail.agent.guardian import guard
 from handrail.agent.wire import Agent
 
@@ -23,6 +34,8 @@ OPERATIONS = {
     "migrate": preparing.migrate,
     "activate": activating.activate,
     "verify": activating.verify,
+    "split": measuring.split,
+    "measure": measuring.measure,
     "switch": activating.switch,
     "settle": settling.settle,
     "hold": holding.hold,

@@ -2,5 +2,7 @@
 
 # Noise from shell start-up files comes before this line; the client skips to it.
 MARKER = "HANDRAIL-AGENT-1"
+# Strategies that start the next release beside the one that serves.
+SIDE_BY_SIDE = ("blue-green", "canary")
 # Steps of a transaction from which a host has to return.
 ACTIVE = ("activating", "activated", "switching", "switched")

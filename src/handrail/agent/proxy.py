@@ -1,5 +1,6 @@
 """The web server in front of the service: which instance it serves, and how to change that."""
 
+import glob
 import http.client
 import os
 import re
@@ -18,13 +19,12 @@ class Proxy:
     def live_port(self):
         """Return the instance's port that the proxy serves, by the file that it looks at; 0 for none."""
         text = "" if self.spec["flags"] else read_text(self.spec["path"])
-        for name, port in self.spec["ports"].items():
-            if self.spec["flags"]:
-                if os.path.exists(self.spec["flags"][name]):
-                    return port
-            elif re.search(r"127\.0\.0\.1:%d\b" % port, text):
-                return port
-        return 0
+        if self.spec["flags"]:
+            flags = self.spec["flags"]
+            return next((port for name, port in self.spec["ports"].items() if os.path.exists(flags[name])), 0)
+        # The first one: a canary's is named after the one that serves the rest.
+        found = re.search(r"127\.0\.0\.1:(%s)\b" % "|".join(map(str, self.spec["ports"].values())), text)
+        return int(found.group(1)) if found else 0
 
     def ask_admin(self):
         host, _, port = self.spec["admin"].partition(":")
@@ -43,14 +43,72 @@ class Proxy:
         if not self.spec["flags"]:
             # Also where it is the same: a reload may have been cut off.
             self.load(before, content)
+            self.end_split()
             return
-        self.raise_flag(self.spec["flags"][name])
+        self.raise_flag(self.spec["flags"][name], self.spec["flags"].values())
         if before != content or "127.0.0.1:%d" % self.spec["ports"][name] not in self.ask_admin():
             self.load(before, content)
+        self.end_split()
 
-    def raise_flag(self, wanted):
+    def split(self, live, goal, share):
+        """Give ``share`` per cent of the traffic to the instance ``goal``, and the rest to ``live``."""
+        canary, ports = self.spec["canary"], self.spec["ports"]
+        self.open_log()
+        if not canary["flag"]:
+            weights = [(ports[live], 100 - share), (ports[goal], share)]
+            # Without max_fails nginx would stop sending the canary its share: what it does is to be seen.
+            lines = ["server 127.0.0.1:%d weight=%d max_fails=0;" % each for each in weights if each[1]]
+            self.load(read_text(self.spec["path"]), canary["content"].replace("{servers}", "\n    ".join(lines)))
+            return
+        before, content = read_text(self.spec["path"]), self.spec["contents"][live]
+        if before != content:
+            self.load(before, content)
+        if share:
+            wanted = canary["flag"].format(share=share, port=ports[goal])
+            self.raise_flag(wanted, self.share_flags())
+        else:
+            self.end_split()
+
+    def share_flags(self):
+        """Return the flags, of any deploy, that split the traffic."""
+        return glob.glob(glob.escape(self.spec["canary"]["flag"].split("{")[0]) + "*")
+
+    def end_split(self):
+        """Let one instance serve everything again; what a split left behind goes."""
+        canary = self.spec.get("canary")
+        if not canary:
+            return
+        for flag in self.share_flags() if canary["flag"] else []:
+            if self.spec["root"] and os.geteuid() != 0:
+                argv = ["sudo", "-n", "rm", "-f", flag]
+                code, lines = run(argv, 20)
+                if code != 0:
+                    raise Refused("proxy", "cannot remove %s with sudo" % flag, command=" ".join(argv), lines=lines)
+            else:
+                os.unlink(flag)
+        if os.path.exists(canary["log"]):
+            for argv in canary["remove_log"]:
+                run(argv, 20)
+
+    def open_log(self):
+        """Make the log in which requests are counted one that this user may read."""
+        canary = self.spec["canary"]
+        exists = os.path.exists(canary["log"])
+        if exists and os.access(canary["log"], os.R_OK):
+            return
+        for argv in canary["open_log"] if exists else canary["make_log"]:
+            code, lines = run(argv, 20)
+            if code != 0:
+                raise Refused(
+                    "proxy",
+                    "the log of the canary cannot be opened: `%s` %s" % (" ".join(argv), how_it_ended(code)),
+                    command=" ".join(argv),
+                    lines=lines[-5:],
+                )
+
+    def raise_flag(self, wanted, flags):
         """Move the one flag to its new name: one rename, so that there is always exactly one."""
-        present = [flag for flag in sorted(set(self.spec["flags"].values())) if os.path.exists(flag)]
+        present = [flag for flag in sorted(set(flags)) if os.path.exists(flag)]
         if present == [wanted]:
             return
         if not present:

@@ -146,6 +146,7 @@ class Transaction:
             "commit": state.get("commit", ""),
             "bundle": state.get("bundle", ""),
             "deploy": state["deploy"],
+            "canary": state.get("canary"),
             "finished": time.time(),
             "seconds": {},
         }
@@ -173,6 +174,8 @@ class Transaction:
         # Also where it seems to point there: a reload may have been cut off.
         if instances.proxy:
             instances.proxy.point(live)
+            # What visitors have asked of it by now, it still answers.
+            new.drain(instances.spec.get("drain", 0.0))
         new.retire()
 
     def recover(self):
@@ -231,6 +234,7 @@ def commit_history(app, transaction, seconds=None):
         "missing": state.get("missing") or [],
         "held": state.get("held"),
         "promoted": state.get("promoted"),
+        "canary": state.get("canary"),
         "slot": state.get("goal") if state.get("goal") in ("blue", "green") else "",
         "deploy": state["deploy"],
         "started": state.get("since"),

@@ -43,6 +43,7 @@ class Agent:
         self.serving = None
         self.syncing = None
         self.guardian = None
+        self.counting = None
 
     def send(self, document):
         data = (json.dumps(document) + "\n").encode()

@@ -1,4 +1,4 @@
-"""A rolling deploy's batches: how many hosts change at a time.
+"""A rolling deploy's batches and a canary's steps: how much changes at a time.
 
 Sizes are read as Ansible's ``serial`` is: each entry is the size of the next batch, a number of hosts or a share
 of all of them, and the last one repeats until every host has had its turn.
@@ -34,3 +34,22 @@ def split(hosts: Sequence[str], sizes: Sequence[int | str]) -> list[list[str]]:
         batches.append(list(hosts[done : done + max(1, count)]))
         done += max(1, count)
     return batches
+
+
+def step_problem(step: int | str, hosts: int) -> str:
+    """Return what is wrong with one entry of a canary's ``steps`` in an environment of ``hosts``, or ``""``."""
+    if isinstance(step, int):
+        if step < 1:
+            return f"{step} is no step, expected at least 1 host"
+        return (
+            "" if step < hosts else f"{step} of {hosts} hosts leaves none to compare with; expected fewer, or a share"
+        )
+    match = _SHARE.fullmatch(step)
+    if match and 1 <= int(match[1]) <= 99:
+        return ""
+    return f"{step!r} is no step, expected a share from '1%' to '99%', or a number of hosts"
+
+
+def step_size(step: int | str) -> int:
+    """Return a step's per cent of the traffic, or its hosts."""
+    return step if isinstance(step, int) else int(step.rstrip("%"))

@@ -12,12 +12,12 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from handrail.config.batches import batch_problem
+from handrail.config.batches import batch_problem, step_problem, step_size
 from handrail.config.explain import shown
 from handrail.config.locate import KeyPath
 
 if TYPE_CHECKING:
-    from handrail.config.schema import Checks, Environment, Project, Service, Smoke
+    from handrail.config.schema import Canary, Checks, Environment, Project, Service, Smoke
 
 Problem = tuple[KeyPath, str]
 
@@ -52,7 +52,7 @@ def problems(project: Project) -> Iterator[Problem]:
             why = "is taken by the contract, env/example.env" if name == "example" else "is not a name"
             yield path, f"environment {shown(name)} {why}; expected letters, digits, - and _"
         yield from _environment(path, environment)
-        if environment.strategy == "blue-green":
+        if environment.strategy in ("blue-green", "canary"):
             yield from _blue_green(path, environment, project.service)
     for when in project.hooks.__struct_fields__:
         for index, command in enumerate(getattr(project.hooks, when)):
@@ -117,6 +117,13 @@ def _environment(path: KeyPath, environment: Environment) -> Iterator[Problem]:
     yield from _between((*path, "port"), environment.port, 0, 65535)
     yield from _seconds((*path, "lease"), environment.lease)
     yield from _rolling(path, environment)
+    if environment.canary is not None:
+        yield from _canary((*path, "canary"), environment.canary, len(environment.hosts))
+        if environment.strategy != "canary":
+            yield (
+                (*path, "canary"),
+                f"canary is declared, and strategy is {shown(environment.strategy)}: it has no effect",
+            )
     yield from _python((*path, "python"), environment.python)
     if not _ROOT.fullmatch(environment.root) or ".." in environment.root.split("/"):
         yield (
@@ -145,15 +152,47 @@ def _rolling(path: KeyPath, environment: Environment) -> Iterator[Problem]:
 
 
 def _blue_green(path: KeyPath, environment: Environment, service: Service | None) -> Iterator[Problem]:
+    named = f"'{environment.strategy}'"
     if service is None:
-        yield (*path, "strategy"), "strategy is 'blue-green', and there is no [tool.handrail.service] to switch"
+        yield (*path, "strategy"), f"strategy is {named}, and there is no [tool.handrail.service] to switch"
     elif not service.health:
-        yield (*path, "strategy"), "strategy is 'blue-green', which asks the new release before the switch: set health"
+        yield (*path, "strategy"), f"strategy is {named}, which asks the new release before the switch: set health"
     if environment.proxy is None:
-        yield (*path, "strategy"), 'strategy is \'blue-green\', which needs a proxy = { kind = "caddy", site = "…" }'
+        yield (*path, "strategy"), f'strategy is {named}, which needs a proxy = {{ kind = "caddy", site = "…" }}'
     slots = environment.slots
     if slots and (len(slots) != 2 or slots[0] == slots[1] or not all(1 <= port <= 65535 for port in slots)):
         yield (*path, "slots"), f"slots is {shown(slots)}, expected two different ports"
+
+
+def _canary(path: KeyPath, canary: Canary, hosts: int) -> Iterator[Problem]:
+    if not canary.steps:
+        yield (*path, "steps"), "steps is empty, expected shares such as ['5%', '25%'] or numbers of hosts such as [1]"
+    for index, step in enumerate(canary.steps):
+        if problem := step_problem(step, hosts):
+            yield (*path, "steps", index), problem
+    if len({type(step) for step in canary.steps}) > 1:
+        yield (*path, "steps"), "steps are either shares of the traffic or numbers of hosts, not both"
+    elif not any(step_problem(step, hosts) for step in canary.steps):
+        sizes = [step_size(step) for step in canary.steps]
+        if sizes != sorted(set(sizes)):
+            yield (*path, "steps"), f"steps is {shown(canary.steps)}, expected each to be greater than the one before"
+    for key in ("bake", "bake_max"):
+        yield from _seconds((*path, key), getattr(canary, key))
+    if canary.bake_max < canary.bake:
+        yield (*path, "bake_max"), f"bake_max is {shown(canary.bake_max)}, expected at least bake, {shown(canary.bake)}"
+    yield from _between((*path, "min_requests"), canary.min_requests, 1, 10**9)
+    for key, low, high in (
+        ("max_error_rate", 0, 1), ("max_error_increase", 0, 1), ("latency_percentile", 1, 99.99),
+        ("max_latency_ratio", 0, 1000), ("latency_floor", 0, 3600),
+    ):  # fmt: skip
+        value = getattr(canary, key)
+        if not (math.isfinite(value) and low <= value <= high):
+            yield (*path, key), f"{key} is {shown(value)}, expected {low} to {high}"
+    if 0 < canary.max_latency_ratio < 1:
+        yield (
+            (*path, "max_latency_ratio"),
+            f"max_latency_ratio is {shown(canary.max_latency_ratio)}, expected 0 or at least 1",
+        )
 
 
 def _smoke(path: KeyPath, check: Smoke) -> Iterator[Problem]:

@@ -124,13 +124,39 @@ class Proxy(_Table, frozen=True):
     """Where it listens: ``shop.example.com``, ``:8080`` or ``http://shop.example.com``."""
 
 
+class Canary(_Table, frozen=True):
+    """``[tool.handrail.environments.<name>.canary]``: how ``strategy = "canary"`` judges the new release."""
+
+    steps: list[int | str] = msgspec.field(default_factory=lambda: ["10%"])
+    """Shares of every host's traffic, one after the other (``["5%", "25%"]``), or numbers of hosts (``[1, 3]``)."""
+    bake: float = 60.0
+    """Seconds for which a step is watched at least, before it may be promoted."""
+    bake_max: float = 600.0
+    """Seconds after which a step is decided although the canary had fewer requests than ``min_requests``."""
+    min_requests: int = 100
+    """Requests that the canary must have answered in a step before it is judged."""
+    on_silence: Literal["return", "promote"] = "return"
+    """What ``bake_max`` without ``min_requests`` means."""
+    max_error_rate: float = 0.05
+    """Greatest share of the canary's requests that may end with a status of 500 or more; 0.05 is 5 %."""
+    max_error_increase: float = 0.01
+    """By how much that share may be greater than the rest's; 0.01 is one percentage point."""
+    latency_percentile: float = 95.0
+    """Which percentile of the request times is compared."""
+    max_latency_ratio: float = 1.5
+    """How many times the rest's percentile the canary's may be; 0 switches the comparison off."""
+    latency_floor: float = 0.05
+    """Seconds below which the canary's percentile is never too slow."""
+
+
 class Environment(_Table, frozen=True):
     """``[tool.handrail.environments.<name>]``: where a release goes and under which rules."""
 
     hosts: list[str]
     """``[user@]host[:port]``, each may name variables as ``${NAME}``; the first one runs migrations."""
-    strategy: Literal["restart", "rolling", "blue-green"] = "restart"
-    """How hosts change: ``restart`` all at once, ``rolling`` batch by batch, ``blue-green`` side by side."""
+    strategy: Literal["restart", "rolling", "blue-green", "canary"] = "restart"
+    """How hosts change: ``restart`` all at once, ``rolling`` batch by batch, ``blue-green`` side by side, ``canary``
+    side by side with a part of the traffic first."""
     batches: list[int | str] = msgspec.field(default_factory=lambda: [1, "25%"])
     """``rolling``: size of each next batch, in hosts or per cent of them; the last one repeats."""
     batch_wait: float = 0.0
@@ -138,13 +164,15 @@ class Environment(_Table, frozen=True):
     max_failed: int = 0
     """``rolling``: hosts that may fail, keep the old release and be left out, before all return."""
     proxy: Proxy | None = None
-    """The web server in front; ``blue-green`` needs one."""
+    """The web server in front; ``blue-green`` and ``canary`` need one."""
+    canary: Canary | None = None
+    """``canary``: steps and thresholds; without the table, its defaults."""
     slots: list[int] = []
-    """``blue-green``: the two loopback ports; empty: the service's and the next one."""
+    """``blue-green`` and ``canary``: the two loopback ports; empty: the service's and the next one."""
     watch: float = 2.0
-    """``blue-green``: seconds for which the new release must stay healthy with traffic before it is kept."""
+    """Side by side: seconds for which the new release must stay healthy with traffic before it is kept."""
     drain: float = 10.0
-    """``blue-green``: seconds that requests in the old release may take to end before it is stopped."""
+    """Side by side: seconds that requests in the old release may take to end before it is stopped."""
     approval: bool = False
     """Ask for the environment's name to be typed before anything changes."""
     require_check: bool = False

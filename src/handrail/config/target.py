@@ -19,7 +19,7 @@ from handrail.config.secret import Secret, mask_secrets
 from handrail.errors import ConfigError
 
 if TYPE_CHECKING:
-    from handrail.config.schema import Environment, Project, Proxy, Service, Worker
+    from handrail.config.schema import Canary, Environment, Project, Proxy, Service, Worker
     from handrail.config.values import Values
 
 _ADDRESS = re.compile(
@@ -51,6 +51,7 @@ class Target:
     batch_wait: float
     max_failed: int
     proxy: Proxy | None
+    canary: Canary
     slots: dict[str, int]
     """Loopback port by slot, ``blue`` and ``green``; empty without a service."""
     watch: float
@@ -88,6 +89,8 @@ def resolve(project: Project, env_name: str, values: Values) -> Target:
     """
     import msgspec
 
+    from handrail.config.schema import Canary
+
     env = environment(project, env_name)
     if problem := app_problem(project.app):
         raise ConfigError(f"{place(values.root, 'app')}: {problem}")
@@ -114,6 +117,7 @@ def resolve(project: Project, env_name: str, values: Values) -> Target:
         proxy=_proxy(env.proxy, expanded, place(values.root, "environments", env_name, "proxy", "site"))
         if env.proxy
         else None,
+        canary=env.canary or Canary(),
         slots=_slots(env, service.port) if service else {},
         watch=env.watch,
         drain=env.drain,

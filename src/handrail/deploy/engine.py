@@ -64,7 +64,6 @@ DEPLOY_PHASES = [
     "commit",
 ]
 ROLLBACK_PHASES = ["lock", "activate", "verify", "commit"]
-BLUE_GREEN = "blue-green"
 MIB = 1 << 20
 # Unpacked wheels and bytecode take about this much of their packed size.
 UNPACKED = 4
@@ -123,6 +122,8 @@ class _Run:
     failures: dict[str, HandrailError] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     """Hosts that failed within the budget and keep the release that they had, each with the reason."""
+    canary: list[dict[str, Any]] = field(default_factory=list)
+    """What was measured in each step of a canary, with the verdict."""
     health: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     bundle: Bundle | None = None
@@ -133,11 +134,16 @@ class _Run:
 
     def show_board(self, phases: Sequence[str]) -> None:
         """Show progress from here on; what asks the user something must come before."""
-        if self.job.target.strategy == BLUE_GREEN:
+        if self.job.target.strategy in agent.SIDE_BY_SIDE:
             # Two instances side by side: the verified one gets the traffic, the other one ends after the commit.
-            phases = [*phases[:-1], *(["hold"] if self.job.hold else ["switch", "commit", "drain"])]
+            phases = [*phases[:-1], *(["hold"] if self.job.hold else [*self.baking, "switch", "commit", "drain"])]
         board = self.display.enter_context(self.job.printer.board(self.fleet.hosts, phases))
         self.display.enter_context(self.fleet.showing(board))
+
+    @property
+    def baking(self) -> list[str]:
+        """The phase in which a canary is watched; a rollback goes to what is known, and has none."""
+        return ["bake"] if self.job.target.strategy == "canary" and self.kind == "deploy" else []
 
     def step(self, phase: str, work: Callable[[Session], Any], hosts: Sequence[str] | None = None) -> dict[str, Any]:
         """Run one phase on the hosts; the first failure is the phase's."""
@@ -226,9 +232,13 @@ class _Run:
             raise next(iter(self.failures.values()))
         if self.job.hold:
             return
+        if self.baking:
+            from handrail.deploy.baking import bake
+
+            bake(self)
         # Every new instance is well before any traffic moves; then it moves on all hosts at once.
         self.step(
-            "switch" if target.strategy == BLUE_GREEN else "",
+            "switch" if target.strategy in agent.SIDE_BY_SIDE else "",
             self.switch,
             sorted(self.moving, key=self.fleet.hosts.index),
         )
@@ -262,7 +272,7 @@ class _Run:
             if session.host in self.committed:
                 session.call("retire", service=self.services[session.host], drain=self.job.target.drain)
 
-        phase = "drain" if self.job.target.strategy == BLUE_GREEN else ""
+        phase = "drain" if self.job.target.strategy in agent.SIDE_BY_SIDE else ""
         _, failures = self.fleet.each(phase, work, [host for host in self.fleet.hosts if host in self.moving])
         for host, error in failures.items():
             self.job.printer.warn(f"{host}: the old instance was not stopped: {error.message}; the next deploy does it")
@@ -295,7 +305,9 @@ class _Run:
         def work(session: Session) -> dict[str, Any]:
             seconds = self.fleet.seconds[session.host]
             missing = sorted({*self.skipped, *self.left_out})
-            return self.insist(session, "commit", deploy=self.deploy, seconds=seconds, missing=missing)
+            return self.insist(
+                session, "commit", deploy=self.deploy, seconds=seconds, missing=missing, canary=self.canary
+            )
 
         # An interrupt between two hosts' commits would leave a mixed fleet.
         with uninterruptible():
@@ -376,7 +388,7 @@ class _Run:
                 return self.undo_committed(session)
             request: dict[str, Any] = {"deploy": self.deploy, "reason": reason, "result": "failed"}
             if session.host in self.activated:
-                return self.insist(session, "return", **request)
+                return self.insist(session, "return", canary=self.canary, **request)
             try:
                 return session.call("return", **request)
             except HostError as error:
@@ -486,6 +498,7 @@ class _Run:
             "seconds": round(time.time() - self.started, 3),
             "hosts": hosts,
             "left_out": {**self.skipped, **self.left_out},
+            "canary": self.canary,
             "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,
             "exit_code": error.exit_code if error else 0,
             "undo": self.undo() if result == "good" else "",

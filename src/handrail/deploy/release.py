@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from handrail.config.batches import step_size
 from handrail.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ def service_for(target: Target, facts: Mapping[str, Any]) -> dict[str, Any] | No
     if target.proxy:
         ports = {"web": target.port, **target.slots}
         spec["proxy"] = proxy_spec(
-            target.proxy.kind, app=target.app, site=target.proxy.site, ports=ports, is_root=facts["uid"] == 0
+            target.proxy.kind,
+            app=target.app,
+            site=target.proxy.site,
+            ports=ports,
+            is_root=facts["uid"] == 0,
+            shares=canary_shares(target),
         )
     return spec
 
@@ -94,6 +100,13 @@ def _place(target: Target, facts: Mapping[str, Any]) -> dict[str, Any]:
         "is_root": facts["uid"] == 0,
         "facts": facts,
     }
+
+
+def canary_shares(target: Target) -> list[int]:
+    """Return the per cents of a host's traffic that its canary gets; none where the strategy is another."""
+    if target.strategy != "canary":
+        return []
+    return sorted({100 if isinstance(step, int) else step_size(step) for step in target.canary.steps})
 
 
 def launchers_for(target: Target, release: str) -> dict[str, str]:

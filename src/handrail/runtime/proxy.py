@@ -22,16 +22,21 @@ from handrail.errors import ConfigError
 CADDYFILE = "/etc/caddy/Caddyfile"
 CADDY_FOLDER = "/etc/caddy/handrail"
 CADDY_ADMIN = "localhost:2019"
+CADDY_LOGS = "/var/log/caddy"
+NGINX_LOGS = "/var/log/nginx"
 NGINX_FOLDER = "/etc/nginx/conf.d"
 
 
-def proxy_spec(kind: str, *, app: str, site: str, ports: Mapping[str, int], is_root: bool) -> dict[str, Any]:
+def proxy_spec(
+    kind: str, *, app: str, site: str, ports: Mapping[str, int], is_root: bool, shares: Sequence[int] = ()
+) -> dict[str, Any]:
     """Return what the agent needs to point a proxy at one of the service's instances, as a JSON-able dict.
 
     Args:
         kind: ``caddy`` or ``nginx``.
         site: where the proxy listens; see `handrail.config.site`.
         ports: loopback TCP port of each instance, by name.
+        shares: per cents of the traffic that a canary may get; empty: it is never split.
 
     The dict holds:
         ``kind``; ``path``, ``root``: the file, and whether only root may write it.
@@ -41,6 +46,10 @@ def proxy_spec(kind: str, *, app: str, site: str, ports: Mapping[str, int], is_r
         ``test``, ``reload``: argv lists, run in order after the file was written.
         ``check``: argv lists that all exit 0 when this user can use the proxy.
         ``included_by``, ``include_line``: a file that must hold this line, ``""`` where none must.
+        ``canary``: how to split the traffic and where each request is logged; None without ``shares``. ``flag`` (Caddy:
+            the path of the flag that gives ``{share}`` per cent to ``{port}``; ``shares`` lists them all) or
+            ``content`` (nginx: a file whose ``{servers}`` are filled in), ``log``, and argv lists that make it readable
+            and remove it: ``make_log``, ``open_log``, ``remove_log``.
         ``admin``: address that tells the live configuration, ``""`` where the file does.
 
     Raises:
@@ -50,7 +59,7 @@ def proxy_spec(kind: str, *, app: str, site: str, ports: Mapping[str, int], is_r
     if kind not in builders:
         raise ConfigError(f"proxy {kind!r} is unknown; known: {', '.join(builders)}")
     place = parse_site(site)
-    spec = builders[kind](app, place, [] if is_root else ["sudo", "-n"])
+    spec = builders[kind](app, place, [] if is_root else ["sudo", "-n"], shares)
     render, flag = spec.pop("render"), spec.pop("flag")
     return {
         "kind": kind,
@@ -59,14 +68,27 @@ def proxy_spec(kind: str, *, app: str, site: str, ports: Mapping[str, int], is_r
         "contents": {name: render(port, sorted(set(ports.values()))) for name, port in ports.items()},
         "flags": {name: flag(port) for name, port in ports.items()} if flag else {},
         **spec,
+        "canary": _with_flags(spec["canary"], sorted(set(ports.values())), shares),
     }
 
 
-def _caddy(app: str, site: Site, _sudo: list[str]) -> dict[str, Any]:
+def _with_flags(canary: dict[str, Any] | None, ports: Sequence[int], shares: Sequence[int]) -> dict[str, Any] | None:
+    if canary is None or not canary["flag"]:
+        return canary and {**canary, "shares": []}
+    return {**canary, "shares": [canary["flag"].format(share=share, port=port) for port in ports for share in shares]}
+
+
+def _caddy(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict[str, Any]:
     scheme = f"{site.scheme}://" if site.scheme else ""
     address = f"{scheme}{site.name}{f':{site.port}' if site.port else ''}"
 
+    log = f"{CADDY_LOGS}/handrail-{app}.log"
+
     def render(_port: int, ports: Sequence[int]) -> str:
+        canaries = _caddy_log(log) if shares else ""
+        canaries += "".join(_caddy_share(app, port, share) for port in ports for share in shares)
+        # Which instance answered is read from the log, where nothing of the upstream can be seen.
+        tell = "        header X-Handrail-Instance {}\n" if shares else ""
         routes = "".join(
             f"""\
     @live-{port} file {{
@@ -74,6 +96,7 @@ def _caddy(app: str, site: Site, _sudo: list[str]) -> dict[str, Any]:
         try_files {app}.live-{port}
     }}
     handle @live-{port} {{
+{tell.format(port)}\
         reverse_proxy 127.0.0.1:{port} {{
             # A service that restarts is waited for, so that nobody sees the gap.
             lb_try_duration 5s
@@ -86,7 +109,7 @@ def _caddy(app: str, site: Site, _sudo: list[str]) -> dict[str, Any]:
         return f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
 {address} {{
-{routes}\
+{canaries}{routes}\
     # Between two looks at the flags the other one may have got it; both serve then.
     handle {{
         reverse_proxy {everyone} {{
@@ -107,22 +130,85 @@ def _caddy(app: str, site: Site, _sudo: list[str]) -> dict[str, Any]:
         "included_by": CADDYFILE,
         "include_line": f"import {CADDY_FOLDER}/*.caddy",
         "admin": CADDY_ADMIN,
+        "canary": {
+            "flag": f"{CADDY_FOLDER}/{app}.share-{{share}}-{{port}}",
+            "content": "",
+            "log": log,
+            "make_log": [[*sudo, "install", "-m", "644", "-o", "caddy", "-g", "caddy", "/dev/null", log]],
+            "open_log": [[*sudo, "chmod", "644", log]],
+            "remove_log": [],
+        }
+        if shares
+        else None,
     }
 
 
-def _nginx(app: str, site: Site, sudo: list[str]) -> dict[str, Any]:
+def _caddy_log(log: str) -> str:
+    """Return the access log of a site whose traffic may be split: always on, because a reload is not free; bounded."""
+    return f"""\
+    log {{
+        output file {log} {{
+            roll_size 16MiB
+            roll_keep 1
+        }}
+        format filter {{
+            wrap json
+            fields {{
+                request delete
+                user_id delete
+            }}
+        }}
+    }}
+"""
+
+
+def _caddy_share(app: str, port: int, share: int) -> str:
+    return f"""\
+    @share-{share}-{port} {{
+        file {{
+            root {CADDY_FOLDER}
+            try_files {app}.share-{share}-{port}
+        }}
+        expression `{{http.request.uuid}}.matches("{_share_of_uuids(share)}")`
+    }}
+    handle @share-{share}-{port} {{
+        header X-Handrail-Instance {port}
+        reverse_proxy 127.0.0.1:{port} {{
+            lb_try_duration 1s
+        }}
+    }}
+"""
+
+
+def _share_of_uuids(share: int) -> str:
+    """Return a regular expression that this per cent of random UUIDs match; Caddy 2.6 has no weights of upstreams."""
+    if share >= 100:
+        return "^"
+    first = f"{round(share * 4096 / 100):03x}"
+    below = [f"{first[:i]}[{'0123456789abcdef'[: int(digit, 16)]}]" for i, digit in enumerate(first) if digit != "0"]
+    return f"^({'|'.join(below)})"
+
+
+def _nginx(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict[str, Any]:
     if site.scheme == "https":
         raise ConfigError(f"site https://{site.name}: Handrail's nginx file has no certificates; expected http")
     listen = site.port or 80
+    # No name in .log: the host's log rotation would take the file away from under a canary.
+    log = f"{NGINX_LOGS}/handrail-{app}.canary"
 
     def render(port: int, _ports: Sequence[int]) -> str:
+        return whole(f"server 127.0.0.1:{port};")
+
+    def whole(servers: str, before: str = "", inside: str = "") -> str:
         return f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
+{before}\
 upstream handrail_{app} {{
-    server 127.0.0.1:{port};
+    {servers}
 }}
 server {{
     listen {listen};
+{inside}\
     server_name {site.name or "_"};
     location / {{
         proxy_pass http://handrail_{app};
@@ -145,4 +231,19 @@ server {{
         "included_by": "",
         "include_line": "",
         "admin": "",
+        "canary": {
+            "flag": "",
+            "content": whole(
+                "{servers}",
+                f"log_format handrail_{app} '$upstream_addr|$upstream_status|$status|$request_time';\n",
+                # One access_log takes the place of those that are inherited, so that nginx's own is named, too.
+                f"    access_log {log} handrail_{app};\n    access_log {NGINX_LOGS}/access.log;\n",
+            ),
+            "log": log,
+            "make_log": [[*sudo, "install", "-m", "644", "/dev/null", log]],
+            "open_log": [[*sudo, "chmod", "644", log]],
+            "remove_log": [[*sudo, "rm", "-f", log]],
+        }
+        if shares
+        else None,
     }

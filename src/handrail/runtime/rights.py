@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 # sudo matches full paths. These are Debian's and Ubuntu's.
-PROGRAMS = {name: f"/usr/bin/{name}" for name in ("install", "journalctl", "mv", "rm", "systemctl")} | {
+PROGRAMS = {name: f"/usr/bin/{name}" for name in ("chmod", "install", "journalctl", "mv", "rm", "systemctl")} | {
     "nginx": "/usr/sbin/nginx"
 }
 _SUDO = ["sudo", "-n"]
@@ -60,10 +60,13 @@ def _of_proxy(spec: Mapping[str, Any]) -> Iterator[list[str]]:
     yield from _as_root([*spec["check"], *spec["test"], *spec["reload"]])
     if spec["root"]:
         yield from _writing(spec["path"], 0o644)
-        flags = sorted(set(spec["flags"].values()))
-        for flag in flags:
-            yield from _writing(flag, 0o644)
-        yield from (["mv", "-f", one, other] for one in flags for other in flags if one != other)
+        canary = spec["canary"] or {"shares": []}
+        for flags in (sorted(set(spec["flags"].values())), canary["shares"]):
+            for flag in flags:
+                yield from _writing(flag, 0o644)
+            yield from (["mv", "-f", one, other] for one in flags for other in flags if one != other)
+        yield from (["rm", "-f", flag] for flag in canary["shares"])
+        yield from _as_root(argv for name in ("make_log", "open_log", "remove_log") for argv in canary.get(name, []))
 
 
 def _as_root(commands: Iterable[Sequence[str]]) -> Iterator[list[str]]:

@@ -36,6 +36,9 @@ class Board(ABC):
     def note(self, host: str, text: str) -> None:
         """Show one short remark beside ``host``."""
 
+    def live(self, host: str, text: str) -> None:  # noqa: B027 - only a display that is redrawn has a place for it
+        """Show what changes every second beside ``host``; nothing where each line stays."""
+
 
 class Printer(ABC):
     """Where a task's words go.

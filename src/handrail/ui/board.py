@@ -116,6 +116,9 @@ class LiveBoard(Board):
     def note(self, host: str, text: str) -> None:
         self._progress.note(host, self._clean(text))
 
+    def live(self, host: str, text: str) -> None:
+        self.note(host, text)
+
     def print_above(self, line: str) -> None:
         """Print ``line`` (it may contain styles) above the table."""
         from rich.text import Text

@@ -22,6 +22,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[tool.handrail.build]": schema.Build,
     "[tool.handrail.environments.<name>]": schema.Environment,
     "[tool.handrail.environments.<name>.proxy]": schema.Proxy,
+    "[tool.handrail.environments.<name>.canary]": schema.Canary,
     "[[tool.handrail.smoke]]": schema.Smoke,
     "[tool.handrail.checks]": schema.Checks,
     "[tool.handrail.setup]": schema.Setup,

@@ -349,6 +349,37 @@ def test_a_strategy_that_cannot_work_is_named_with_its_line(tmp_path: Path, line
     assert message in found
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("steps = []", "steps is empty"),
+        ('steps = ["0%"]', "expected a share from '1%' to '99%'"),
+        ('steps = ["100%"]', "expected a share from '1%' to '99%'"),
+        ("steps = [0]", "expected at least 1 host"),
+        ("steps = [99]", "leaves none to compare with"),
+        ('steps = ["25%", "5%"]', "expected each to be greater than the one before"),
+        ('steps = ["25%", "25%"]', "expected each to be greater than the one before"),
+        ("bake = 0", "expected seconds"),
+        ("bake = 10, bake_max = 5", "expected at least bake, 10.0"),
+        ("min_requests = 0", "min_requests is 0"),
+        ('on_silence = "wait"', "on_silence"),
+        ("max_error_rate = 5", "max_error_rate is 5.0, expected 0 to 1"),
+        ("latency_percentile = 100", "latency_percentile is 100.0"),
+        ("max_latency_ratio = 0.5", "expected 0 or at least 1"),
+        ("max_eror_rate = 0.1", "did you mean 'max_error_rate'"),
+    ],
+)
+def test_a_canary_that_cannot_be_meant_is_named_with_its_line(tmp_path: Path, table: str, message: str) -> None:
+    lines = f'strategy = "canary"\nproxy = {{ kind = "caddy", site = ":80" }}\ncanary = {{ {table} }}'
+    found = failure(tmp_path, GOOD.replace("keep = 3", lines))
+    assert found.startswith("pyproject.toml:")
+    assert message in found
+
+
+def test_a_canary_table_without_the_strategy_is_no_silent_nothing(tmp_path: Path) -> None:
+    assert "it has no effect" in failure(tmp_path, GOOD.replace("keep = 3", "canary = { bake = 5 }"))
+
+
 def test_blue_green_asks_for_a_health_path(tmp_path: Path) -> None:
     lines = 'strategy = "blue-green"\nproxy = { kind = "caddy", site = ":80" }'
     text = GOOD.replace("keep = 3", lines).replace('health = "/healthz"\n', "")

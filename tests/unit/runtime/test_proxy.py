@@ -61,6 +61,32 @@ def test_nginxs_file_names_the_one_instance_that_serves() -> None:
     assert nginx["test"] == [["sudo", "-n", "nginx", "-t"]]
 
 
+def test_a_canary_gets_its_share_from_caddy_without_a_reload() -> None:
+    caddy = proxy_spec("caddy", app="shop", site=":80", ports=PORTS, is_root=True, shares=[5, 25])
+    assert len(set(caddy["contents"].values())) == 1
+    text = caddy["contents"]["blue"]
+    assert "try_files shop.share-25-8001" in text
+    assert '{http.request.uuid}.matches("^([0123])")' in text
+    assert caddy["canary"]["flag"].format(share=25, port=8001) == "/etc/caddy/handrail/shop.share-25-8001"
+    assert "request delete" in text, "what visitors ask for is not written down"
+
+
+def test_a_canary_gets_its_share_from_nginx_by_weights_and_a_log_of_its_own() -> None:
+    nginx = proxy_spec("nginx", app="shop", site=":80", ports=PORTS, is_root=False, shares=[5])
+    assert "access_log" not in nginx["contents"]["blue"]
+    assert "    {servers}\n" in nginx["canary"]["content"]
+    assert "access_log /var/log/nginx/handrail-shop.canary handrail_shop;" in nginx["canary"]["content"]
+    assert nginx["canary"]["remove_log"] == [["sudo", "-n", "rm", "-f", "/var/log/nginx/handrail-shop.canary"]]
+
+
+@pytest.mark.parametrize("kind", ["caddy", "nginx"])
+def test_a_site_without_a_canary_has_no_log_and_tells_nothing_of_its_instances(kind: str) -> None:
+    text = str(spec(kind)["contents"])
+    assert spec(kind)["canary"] is None
+    assert "X-Handrail-Instance" not in text
+    assert "log" not in text
+
+
 def test_root_needs_no_sudo() -> None:
     assert spec("nginx", is_root=True)["reload"] == [["nginx", "-s", "reload"]]
     assert spec("nginx", is_root=True)["root"] is False

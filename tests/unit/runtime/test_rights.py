@@ -119,6 +119,21 @@ def test_everything_that_the_agent_runs_as_root_is_allowed(
     assert [argv for argv in asked if not allows(text, argv[1:])] == []
 
 
+@pytest.mark.parametrize("kind", ["caddy", "nginx"])
+def test_a_canarys_flags_and_logs_are_allowed(kind: str) -> None:
+    spec = service(kind=kind)
+    spec["proxy"] = proxy_spec(kind, app="shop", site=":80", ports=PORTS, is_root=False, shares=[5, 25])
+    text = render_sudoers("deploy", "shop", root_commands(spec))
+    canary = spec["proxy"]["canary"]
+    wanted = [argv[2:] for name in ("make_log", "open_log", "remove_log") for argv in canary[name]]
+    if kind == "caddy":
+        five, more = (canary["flag"].format(share=share, port=8001) for share in (5, 25))
+        wanted += [["mv", "-f", five, more], ["rm", "-f", more]]
+        wanted.append(["install", "-D", "-m", "644", "/dev/stdin", f"{five}.handrail-new"])
+    assert [argv for argv in wanted if not allows(text, argv)] == []
+    assert not allows(text, ["chmod", "4755", canary["log"]])
+
+
 def live_through(instances: Instances, names: list[str]) -> None:
     for name in names:
         one = instances.service(name)

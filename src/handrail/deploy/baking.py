@@ -1,0 +1,138 @@
+"""The time in which a canary has a part of the traffic: split it, measure, ask `handrail.deploy.canary` what to do.
+
+Meanwhile the leases run as in any activated deploy: if this process dies, every host returns all traffic to the
+release that served before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from handrail.deploy.canary import Verdict, judge, line, sample
+from handrail.errors import TaskFailedError
+
+if TYPE_CHECKING:
+    from handrail.config.schema import Canary
+    from handrail.deploy.engine import _Run
+    from handrail.deploy.session import Session
+
+LOOK_EVERY = 1.0
+SAY_EVERY = 30.0
+
+
+def bake(run: _Run) -> None:
+    """Take the canary through its steps; when this returns, all traffic may move.
+
+    A host that served nothing before has nothing to compare with; it takes no part.
+
+    Raises:
+        TaskFailedError: the canary is to be returned; says why, and ``lines`` show the numbers.
+        HandrailError: a host failed, or its canary is not alive.
+    """
+    rules = run.job.target.canary
+    hosts = [host for host in run.fleet.hosts if host in run.moving and run.previous.get(host)]
+    if not hosts:
+        run.job.printer.info("nothing served before: there is nothing that a canary could be compared with")
+        return
+    for step in rules.steps:
+        shares = shares_of(step, hosts)
+        taking = [host for host in hosts if shares[host]]
+        if len(taking) == len(hosts) and shares[hosts[0]] == 100:
+            run.job.printer.info(f"step {step}: no host would be left to compare with; it is passed over")
+            continue
+        _split(run, shares)
+        started = time.monotonic()
+        if run.fleet.board:
+            for host in hosts:
+                run.fleet.board.start(host, "bake")
+        try:
+            verdict = _watch(run, step, rules, hosts, started)
+        finally:
+            took = time.monotonic() - started
+            for host in hosts:
+                run.fleet.seconds[host]["bake"] = round(run.fleet.seconds[host].get("bake", 0.0) + took, 3)
+        for host in hosts:
+            if run.fleet.board:
+                if verdict.action == "return":
+                    run.fleet.board.fail(host, "bake", "the canary is returned")
+                else:
+                    run.fleet.board.finish(host, "bake", took)
+        if verdict.action == "return":
+            message = f"the canary ({_named(step)}) is returned: {verdict.why}"
+            raise TaskFailedError(message, step="bake", lines=_table(run))
+
+
+def _split(run: _Run, shares: dict[str, int]) -> None:
+    run.step("", lambda session: session.call("split", share=shares[session.host]), list(shares))
+
+
+def shares_of(step: int | str, hosts: Sequence[str]) -> dict[str, int]:
+    """Return the per cents of its traffic that each host gives to the canary in this step."""
+    if isinstance(step, int):
+        return {host: 100 if number < step else 0 for number, host in enumerate(hosts)}
+    return dict.fromkeys(hosts, int(step.rstrip("%")))
+
+
+def _watch(run: _Run, step: int | str, rules: Canary, hosts: Sequence[str], started: float) -> Verdict:
+    """Measure until there is a verdict; each look is in `_Run.canary`, the last one stays."""
+    said = started
+    run.canary.append({"step": step})
+
+    def measure(session: Session) -> dict[str, Any]:
+        return run.insist(session, "measure")
+
+    while True:
+        # Not a sleep: Ctrl-C is answered at once, and the leases are renewed meanwhile.
+        threading.Event().wait(LOOK_EVERY)
+        answers = run.step("", measure, hosts)
+        seconds = time.monotonic() - started
+        canary = sample(answer["canary"] for answer in answers.values())
+        rest = sample(answer["rest"] for answer in answers.values())
+        verdict = judge(canary, rest, rules, seconds)
+        run.canary[-1] = {
+            "step": step,
+            "seconds": round(seconds, 1),
+            "canary": canary.facts(rules),
+            "rest": rest.facts(rules),
+            "verdict": verdict.action,
+            "why": verdict.why,
+        }
+        _show(run, answers, rules, _named(step))
+        if verdict.action != "bake":
+            run.job.printer.info(f"canary {_named(step)}: {verdict.action}: {verdict.why}")
+            return verdict
+        if time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            run.job.printer.info(f"{line('canary', canary, rules)} | {line('rest', rest, rules)} | {verdict.why}")
+
+
+def _show(run: _Run, answers: dict[str, dict[str, Any]], rules: Canary, step: str) -> None:
+    if run.fleet.board is None:
+        return
+    for host, answer in answers.items():
+        sides = [line(name, sample([answer[name]]), rules) for name in ("canary", "rest")]
+        run.fleet.board.live(host, f"{step}: {' | '.join(' '.join(side.split()) for side in sides)}")
+
+
+def _named(step: int | str) -> str:
+    if isinstance(step, int):
+        return "1 host" if step == 1 else f"{step} hosts"
+    return f"{step.rstrip('%')} % of the traffic"
+
+
+def _table(run: _Run) -> list[str]:
+    rows = []
+    for look in run.canary:
+        if "canary" not in look:
+            continue
+        rows.append(f"{_named(look['step'])}, {look['seconds']:.0f} s")
+        for name in ("canary", "rest"):
+            side = look[name]
+            rows.append(
+                f"  {name:<6}  {side['requests']:>7,} requests  {side['error_rate'] * 100:>5.1f} % errors  "
+                f"p{side['percentile']:g} {side['latency'] * 1000:,.0f} ms"
+            )
+    return rows
