@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The agent beats every 2 s, whatever it does: a silence of this many seconds is a dead link or a frozen host.
 SILENCE = 20.0
+# How often a connection is made before a host counts as lost that closes it at once.
+OPENINGS = 3
 FRAME = 1 << 17
 
 
@@ -70,8 +72,16 @@ class Session:
 
     def open(self) -> dict[str, Any]:
         """Connect, start the agent and return what it says of its host (the ``hello`` facts)."""
-        self._connection = connect(self.host, self._target, self._root)
-        self._start(f"exec python3 -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
+        for left in reversed(range(OPENINGS)):
+            self._connection = connect(self.host, self._target, self._root)
+            try:
+                self._start(f"exec python3 -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
+                break
+            except HostError:
+                # A server that lets in and hangs up; nothing has run there yet.
+                self.close()
+                if not left:
+                    raise
         self._send(agent.payload())
         self._skip_to_marker()
         self.facts = self.call("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
@@ -79,11 +89,16 @@ class Session:
 
     def _start(self, command: str) -> None:
         """Open a channel and run a command in it."""
+        import paramiko
+
         self._speaks = False
-        self._channel = self._connection.transport.open_session(timeout=SILENCE)
-        self.channels += 1
-        self._channel.settimeout(SILENCE)
-        self._channel.exec_command(command)
+        try:
+            self._channel = self._connection.transport.open_session(timeout=SILENCE)
+            self.channels += 1
+            self._channel.settimeout(SILENCE)
+            self._channel.exec_command(command)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise HostError(self.host, "lost", f"the connection was lost: {str(error) or 'closed'}") from None
         self._lines = self._channel.makefile("rb", -1)
 
     def _skip_to_marker(self) -> None:
@@ -98,6 +113,8 @@ class Session:
             noise.append(line.decode("utf-8", "replace").rstrip())
         noise += self._channel.makefile_stderr("rb").read(4096).decode("utf-8", "replace").splitlines()
         status = self._channel.recv_exit_status() if self._channel.exit_status_ready() else None
+        if status in (None, -1) and not noise:
+            raise HostError(self.host, "lost", "the connection was lost before the agent answered")
         why = "it needs python3 (3.8 or newer) on its PATH" if status == 127 else "its answer is below"
         raise HostError(self.host, "agent", f"the agent did not start: {why}", returncode=status, lines=noise[-10:])
 
