@@ -16,6 +16,6 @@ def test_a_deploy_goes_on_without_its_guardian(suffer) -> None:
     assert suffer("guardian killed", "activated", hosts=2).word == "new"
 
 
-@pytest.mark.parametrize("moment", ["begun", "activated"])
+@pytest.mark.parametrize("moment", ["begun", "prepared"])
 def test_a_second_deploy_is_told_who_deploys_and_does_not_disturb(suffer, moment) -> None:
     assert suffer("two deploys at once", moment, hosts=2, which=1).word == "new"
