@@ -105,6 +105,8 @@ def cut(strike: Strike) -> None:
 
 def cut_after_bytes(count: int, strike: Strike) -> None:
     strike.wire.cut_at = strike.wire.sent + count
+    # A deploy may send less than that.
+    strike.after.callback(setattr, strike.wire, "cut_at", 0)
 
 
 def pull_cable(strike: Strike) -> None:
