@@ -107,6 +107,8 @@ def look(scene: Scene, old: str, new: str, done: Finished, *, undecided: bool = 
     if "Traceback" in done.stderr:
         broken.append(f"a traceback reached the user\n{done.stderr}")
     status = scene.status
+    if "hosts" not in status:
+        return [*broken, f"inv status failed: {status}"]
     for host, row in zip(scene.hosts, status["hosts"], strict=True):
         serving = scene.ask(host)
         if serving.version not in {old, new} - {""}:
