@@ -18,4 +18,6 @@ def test_a_deploy_goes_on_without_its_guardian(suffer) -> None:
 
 @pytest.mark.parametrize("moment", ["begun", "prepared"])
 def test_a_second_deploy_is_told_who_deploys_and_does_not_disturb(suffer, moment) -> None:
-    assert suffer("two deploys at once", moment, hosts=2, which=1).word == "new"
+    outcome = suffer("two deploys at once", moment, hosts=2, which=1)
+    # The first one's agent is stopped meanwhile: where that takes long, it gives up, and all hosts return.
+    assert outcome.word == ("new" if outcome.returncode == 0 else "old")
