@@ -57,6 +57,7 @@ def status(agent, request, _payload):
         "scale": read_scale(agent.app),
         "slot": live if live in ("blue", "green") else "",
         "proxy_port": instances.proxy.live_port() if instances.proxy else None,
+        "maintenance": instances.proxy.maintenance_since() if instances.proxy else None,
         "current": agent.app.current_release(),
         "good": agent.app.good_releases(),
         "history": agent.app.history()[-200:],

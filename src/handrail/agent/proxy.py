@@ -123,6 +123,34 @@ class Proxy:
             else:
                 os.replace(flag, wanted)
 
+    def page(self):
+        """Return the maintenance page that is served, "" for none."""
+        return read_text(self.spec["page"])
+
+    def maintenance_since(self):
+        """Return when the maintenance page came, in seconds of the epoch; None while the service is served."""
+        try:
+            return os.stat(self.spec["page"]).st_mtime
+        except OSError:
+            return None
+
+    def show_page(self, text):
+        """Serve a page instead of the service, from the next request on; with "" serve the service again."""
+        path = self.spec["page"]
+        if self.page() == text and (text or not os.path.exists(path)):
+            return
+        if text:
+            self.write_file(path, text)
+        elif self.spec["root"] and os.geteuid() != 0:
+            argv = ["sudo", "-n", "rm", "-f", path]
+            code, lines = run(argv, 20)
+            if code != 0:
+                raise Refused("proxy", "cannot delete %s with sudo" % path, command=" ".join(argv), lines=lines)
+        elif os.path.exists(path):
+            os.unlink(path)
+        if self.page() != text:
+            raise Refused("proxy", "%s does not hold what was written to it" % path)
+
     def load(self, before, content):
         """Write the configuration, test it and make it take effect."""
         self.write_file(self.spec["path"], content)

@@ -79,6 +79,7 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
         "lock": answer["lock"],
         "transaction": transaction,
         "held": answer["held"],
+        "maintenance": answer["maintenance"],
         "history": answer["history"],
         "good": answer["good"],
         "error": "",
@@ -90,7 +91,7 @@ def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
         "next": error.next_step,
         "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
         "slot": "", "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None,
-        "transaction": None, "held": None, "history": [], "good": [], "error": error.message,
+        "transaction": None, "held": None, "maintenance": None, "history": [], "good": [], "error": error.message,
         "processes": [], "scale": {},
     }  # fmt: skip
 
@@ -153,6 +154,12 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
             printer.warn(
                 f"{row['host']}: deploy of {left['release']} by {left['who']} is unfinished (step: {left['step']}); "
                 f"inv deploy --env {env} --resume or --abort"
+            )
+        if row["maintenance"]:
+            since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(row["maintenance"]))
+            printer.warn(
+                f"{row['host']}: visitors get the maintenance page since {since}; "
+                f"inv maintenance off --env {document['environment']}"
             )
     show_held(document, printer)
     for row in document["hosts"]:

@@ -7,6 +7,8 @@ Caddy: the file stands in a folder that the Caddyfile imports, and is loaded thr
 whole configuration or none of it. It names every instance, and the one that serves is the one whose flag file
 exists; the switch is one rename of that file. Not a reload, because Caddy opens a new listening socket for each
 (SO_REUSEPORT), and connections that wait in the old one's queue are reset: one in some ten thousand requests.
+The page of ``inv maintenance`` is a flag of the same kind: while its file is there, the proxy answers with it and 503.
+
 nginx keeps its sockets: its file stands in ``conf.d`` and names the one instance; it is tested with ``nginx -t``
 before the reload, and taken back when the test fails.
 """
@@ -25,6 +27,8 @@ CADDY_ADMIN = "localhost:2019"
 CADDY_LOGS = "/var/log/caddy"
 NGINX_LOGS = "/var/log/nginx"
 NGINX_FOLDER = "/etc/nginx/conf.d"
+# What a browser and a crawler are told about when to come again, in seconds.
+RETRY_AFTER = 120
 
 
 def proxy_spec(
@@ -42,6 +46,7 @@ def proxy_spec(
         ``kind``; ``path``, ``root``: the file, and whether only root may write it.
         ``contents``: the file's text for each instance.
         ``flags``: path of each instance's flag file; empty where the file itself tells which one serves.
+        ``page``: path of the maintenance page, which is served instead of the service while it is there.
         ``ports``: as given.
         ``test``, ``reload``: argv lists, run in order after the file was written.
         ``check``: argv lists that all exit 0 when this user can use the proxy.
@@ -109,6 +114,29 @@ def _caddy(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict
         return f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
 {address} {{
+    @maintenance file {{
+        root {CADDY_FOLDER}
+        try_files {app}.maintenance
+    }}
+    handle @maintenance {{
+        route {{
+            # A 503 is no answer to a condition or a range.
+            request_header -If-None-Match
+            request_header -If-Modified-Since
+            request_header -Range
+            header Retry-After {RETRY_AFTER}
+            header Cache-Control no-store
+            header Content-Type "text/html; charset=utf-8"
+            rewrite * /{app}.maintenance
+            file_server {{
+                root {CADDY_FOLDER}
+                status 503
+                pass_thru
+            }}
+            # It was deleted between the two looks.
+            respond 503
+        }}
+    }}
 {canaries}{routes}\
     # Between two looks at the flags the other one may have got it; both serve then.
     handle {{
@@ -122,6 +150,7 @@ def _caddy(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict
 
     return {
         "path": f"{CADDY_FOLDER}/{app}.caddy",
+        "page": f"{CADDY_FOLDER}/{app}.maintenance",
         "render": render,
         "flag": lambda port: f"{CADDY_FOLDER}/{app}.live-{port}",
         "test": [],
@@ -195,6 +224,7 @@ def _nginx(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict
     listen = site.port or 80
     # No name in .log: the host's log rotation would take the file away from under a canary.
     log = f"{NGINX_LOGS}/handrail-{app}.canary"
+    page = f"{NGINX_FOLDER}/handrail-{app}.maintenance"
 
     def render(port: int, _ports: Sequence[int]) -> str:
         return whole(f"server 127.0.0.1:{port};")
@@ -211,6 +241,11 @@ server {{
 {inside}\
     server_name {site.name or "_"};
     location / {{
+        if (-f {page}) {{
+            return 503;
+        }}
+        # Only the 503 above: what the service itself answers is passed on.
+        error_page 503 /.handrail-maintenance;
         proxy_pass http://handrail_{app};
         proxy_http_version 1.1;
         proxy_set_header Host $host;
@@ -218,11 +253,20 @@ server {{
         proxy_set_header X-Forwarded-Proto $scheme;
         proxy_set_header Connection "";
     }}
+    location = /.handrail-maintenance {{
+        internal;
+        alias {page};
+        types {{ }}
+        default_type "text/html; charset=utf-8";
+        add_header Retry-After {RETRY_AFTER} always;
+        add_header Cache-Control no-store always;
+    }}
 }}
 """
 
     return {
         "path": f"{NGINX_FOLDER}/handrail-{app}.conf",
+        "page": page,
         "render": render,
         "flag": None,
         "test": [[*sudo, "nginx", "-t"]],

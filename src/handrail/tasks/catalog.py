@@ -19,6 +19,7 @@ MODULES: dict[str, str] = {
     "build": "",
     "host": "host",
     "deploy": "",
+    "maintenance": "",
     "health": "",
     "env": "",
     "sandbox": "sandbox",

@@ -40,6 +40,7 @@ class HandrailProgram(Program):
 
     def parse_tasks(self) -> None:
         """Parse the command line; what cannot be meant is one line with the nearest valid word, exit code 2."""
+        self._take_help_for_help()
         self.core.unparsed = self._with_words(self.core.unparsed)
         try:
             super().parse_tasks()
@@ -48,6 +49,13 @@ class HandrailProgram(Program):
         except ValueError as error:
             # A plain Invoke task of the project: its int option got a word.
             raise Exit(f"error: {error}", code=2) from None
+
+    def _take_help_for_help(self) -> None:
+        """Understand ``TASK --help`` of a task that expects a word: Invoke would take ``--help`` for that word."""
+        words = self.core.unparsed
+        if len(words) > 1 and words[1] in ("-h", "--help") and words[0] in self.collection.task_names:
+            self.args["help"].value = words[0]
+            self.core.unparsed = []
 
     def parse_cleanup(self) -> None:
         """Serve ``--list`` and ``--help``, explained as in `parse_tasks`."""

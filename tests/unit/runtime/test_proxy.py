@@ -100,3 +100,18 @@ def test_certificates_are_caddys_business() -> None:
 def test_an_unknown_proxy_is_refused() -> None:
     with pytest.raises(ConfigError, match="known: caddy, nginx"):
         spec("apache")
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"), [("caddy", "/etc/caddy/handrail/shop"), ("nginx", "/etc/nginx/conf.d/handrail-shop")]
+)
+def test_the_maintenance_page_is_a_file_that_the_proxy_looks_for_whichever_instance_serves(
+    kind: str, page: str
+) -> None:
+    made = spec(kind)
+    assert made["page"] == f"{page}.maintenance"
+    contents = made["contents"]
+    assert isinstance(contents, dict)
+    for text in contents.values():
+        assert "shop.maintenance" in text
+        assert "Retry-After 120" in text

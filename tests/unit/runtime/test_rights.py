@@ -147,6 +147,10 @@ def live_through(instances: Instances, names: list[str]) -> None:
         if instances.proxy:
             instances.proxy.point(name)
             assert instances.proxy.problems() == []
+            for page in ("a page", "another page", ""):
+                instances.proxy.show_page(page)
+                assert instances.proxy.page() == page
+                assert (instances.proxy.maintenance_since() is None) == (page == "")
         one.retire()
 
 

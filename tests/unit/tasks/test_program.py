@@ -101,6 +101,13 @@ def test_help_shows_options_and_an_example(inv: Inv) -> None:
     assert out.endswith("Example\n  inv ship --env staging\n")
 
 
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["on", "--help"]])
+def test_help_of_a_task_that_expects_a_word_is_not_taken_for_that_word(inv: Inv, words: list[str]) -> None:
+    code, out, err = inv("maintenance", *words)
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: inv maintenance <state> [options]")
+
+
 def test_help_of_a_plain_task_is_invokes_own(inv: Inv) -> None:
     _, out, _ = inv("own-task", "--help")
     assert "Docstring:" in out

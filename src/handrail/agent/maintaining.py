@@ -1,0 +1,27 @@
+"""The request that puts a page in front of the service, or takes it away."""
+
+from handrail.agent.instances import Instances
+from handrail.agent.locking import must_hold_lock
+from handrail.agent.refusal import Refused
+
+
+def maintenance(agent, request, _payload):
+    """Serve ``page`` instead of the service, the service for "". Returns the page that was served before.
+
+    Without ``page`` nothing is changed, and what stands in the way is refused.
+    """
+    instances = Instances(agent.app, request["service"])
+    proxy, live = instances.proxy, instances.live()
+    before, page = proxy.page(), request.get("page")
+    if page is None:
+        if not agent.app.current_release():
+            raise Refused("proxy", "nothing is deployed here yet")
+        for problem in proxy.problems():
+            raise Refused("proxy", problem)
+        return {"before": before}
+    must_hold_lock(agent)
+    if page and not before:
+        # A file that an older Handrail wrote does not look for the page.
+        proxy.point(live)
+    proxy.show_page(page)
+    return {"before": before}

@@ -1,0 +1,154 @@
+"""A page that the proxies of all hosts serve instead of the service: on everywhere or nowhere.
+
+What is on is a file on each host beside the proxy's own, so it survives deploys and reboots and needs no process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.deploy.engine import who
+from handrail.deploy.fleet import Fleet
+from handrail.deploy.interrupts import uninterruptible
+from handrail.deploy.release import service_for
+from handrail.deploy.session import HostError, Session
+from handrail.errors import ConfigError, DeployReturnedError, NeedsPersonError, PreflightError, UsageError
+
+if TYPE_CHECKING:
+    from handrail.config.target import Target
+    from handrail.errors import HandrailError
+
+# It is read whole by the proxy for each visitor.
+MAX_BYTES = 256 * 1024
+DEFAULT_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Down for maintenance</title>
+<style>body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 20vh auto; padding: 0 1rem }</style>
+<h1>Down for maintenance</h1>
+<p>We are working on this service. Please come back in a few minutes.</p>
+</html>
+"""
+
+
+def read_page(path: Path | None) -> str:
+    """Return the page to serve: a file's text, or a plain page of our own.
+
+    Raises:
+        UsageError: no readable, non-empty UTF-8 file of at most 256 KiB.
+    """
+    if path is None:
+        return DEFAULT_PAGE
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"--page {path}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--page {path}: expected HTML as UTF-8 text") from None
+    if not text.strip() or len(data) > MAX_BYTES:
+        raise UsageError(f"--page {path}: {len(data)} bytes, expected some HTML of at most {MAX_BYTES}")
+    # The host reads it back with line ends as text has them.
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0) -> dict[str, Any]:
+    """Serve ``page`` on all hosts, or the service where it is empty; return the document that ``--json`` prints.
+
+    Raises:
+        ConfigError: the environment has no proxy.
+        PreflightError: a host cannot do it; nothing was changed.
+        LockedError: a deploy runs.
+        DeployReturnedError: a host failed; all hosts serve what they served before.
+        NeedsPersonError: and a host could not be brought back.
+    """
+    if target.service is None or target.proxy is None:
+        raise ConfigError(
+            f"{target.environment} has no proxy that could serve a page",
+            next_step=f"declare one: [tool.handrail.environments.{target.environment}.proxy] with kind and site",
+        )
+    word = "on" if page else "off"
+
+    def ask(session: Session, text: str | None) -> str:
+        answer = session.call("maintenance", service=service_for(target, session.facts), page=text)
+        return str(answer["before"])
+
+    with Fleet(target, root) as fleet:
+        refuse(fleet.connect()[1])
+        holder = {"who": who(), "since": time.time(), "what": f"maintenance {word} on {target.environment}"}
+        fleet.lock(holder, wait)
+        before, failures = fleet.each("maintenance", lambda session: ask(session, None))
+        refuse(failures)
+        try:
+            _, failures = fleet.each("maintenance", lambda session: ask(session, page))
+        except KeyboardInterrupt:
+            with uninterruptible():
+                for session in fleet.sessions.values():
+                    session.revive()
+                undo(fleet, before, ask, target)
+            raise
+        if failures:
+            undo(fleet, before, ask, target)
+            host, error = next(iter(failures.items()))
+            raise DeployReturnedError(
+                f"{host}: {error.message.removeprefix(f'{host}: ')}",
+                host=host,
+                step="maintenance",
+                command=error.command,
+                returncode=error.returncode,
+                lines=error.lines,
+                # A host whose rules an older version wrote.
+                next_step=f"inv host.setup --env {target.environment} allows it" if "sudo" in error.command else "",
+                host_states=dict.fromkeys(fleet.hosts, "serves what it served before"),
+            )
+    return {
+        "command": "maintenance",
+        "environment": target.environment,
+        "app": target.app,
+        "maintenance": word,
+        "hosts": [{"host": host, "changed": before[host] != page} for host in before],
+    }
+
+
+def refuse(failures: Mapping[str, HandrailError]) -> None:
+    """Raise the first of the hosts' failures as one that changed nothing."""
+    for host, error in failures.items():
+        if not isinstance(error, HostError):
+            raise error
+        raise PreflightError(
+            f"{host}: {error.message.removeprefix(f'{host}: ')}",
+            host=host,
+            step="maintenance",
+            command=error.command,
+            returncode=error.returncode,
+            lines=error.lines,
+        )
+
+
+def undo(fleet: Fleet, before: Mapping[str, str], ask: Any, target: Target) -> None:
+    """Bring back on every host what it served before.
+
+    Raises:
+        NeedsPersonError: a host did not answer.
+    """
+    _, failed = fleet.each("", lambda session: ask(session, before[session.host]), hosts=reachable(fleet))
+    silent = sorted({*failed, *(set(fleet.hosts) - set(reachable(fleet)))})
+    if silent:
+        word = "on" if before[silent[0]] else "off"
+        raise NeedsPersonError(
+            f"{silent[0]}: could not be asked to serve what it served before",
+            host=silent[0],
+            step="maintenance",
+            next_step=f"when it answers again: inv maintenance {word} --env {target.environment}",
+            host_states={h: "unknown" if h in silent else "serves what it served before" for h in fleet.hosts},
+        )
+
+
+def reachable(fleet: Fleet) -> Iterable[str]:
+    """Return the hosts whose sessions are open."""
+    return [host for host, session in fleet.sessions.items() if session.is_open]

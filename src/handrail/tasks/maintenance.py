@@ -1,0 +1,46 @@
+"""``inv maintenance on|off``: a page in front of the service, served by the proxy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from handrail.tasks.base import TaskContext, task
+
+
+@task(
+    group="deploy",
+    example="inv maintenance on --env staging",
+    positional=("state",),
+    help={
+        "state": "on or off",
+        "env": "the environment, as declared in pyproject.toml",
+        "page": "the HTML file to serve; without one, a plain page",
+        "wait": "seconds to wait for somebody else's deploy lock",
+        "json": "print one JSON document",
+    },
+)
+def maintenance(
+    c: TaskContext,
+    state: Literal["on", "off"],
+    env: str,
+    page: Path | None = None,
+    wait: float = 0.0,
+    json: bool = False,
+) -> None:
+    """Serve a page with status 503 from the proxy, or end it."""
+    from handrail.deploy.maintenance import read_page, set_maintenance
+    from handrail.deploy.run import Options, open_workshop
+    from handrail.errors import UsageError
+
+    if page and state == "off":
+        raise UsageError("--page goes with on, not with off")
+    text = read_page(page) if state == "on" else ""
+    target = open_workshop(c.root, Options(environment=env), c.printer, "maintenance").target
+    document = set_maintenance(target, c.root, text, wait=wait)
+    c.printer.result(document)
+    if state == "on":
+        c.printer.success(f"visitors of {env} get the maintenance page (503); deploys go on behind it")
+        c.printer.info(f"To end it: inv maintenance off --env {env}")
+    else:
+        c.printer.success(f"visitors of {env} get the service")

@@ -1,0 +1,119 @@
+"""What a maintenance page may be, and that all hosts of a fleet change or none does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handrail.deploy import maintenance
+from handrail.deploy.maintenance import MAX_BYTES, read_page, set_maintenance
+from handrail.deploy.session import HostError
+from handrail.errors import ConfigError, DeployReturnedError, NeedsPersonError, PreflightError, UsageError
+
+pytestmark = pytest.mark.unit
+
+
+class FakeSession:
+    """A host that serves ``page``, and fails where its name is in ``faults``, by operation."""
+
+    def __init__(self, host: str, _target: Any, _root: Path, *, faults: set[str]) -> None:
+        self.host = host
+        self.page = "old page" if host == "b" else ""
+        self.facts: dict[str, Any] = {}
+        self.faults = faults
+        self.is_open = True
+
+    def open(self) -> dict[str, Any]:
+        return self.facts
+
+    def call(self, op: str, **request: Any) -> dict[str, Any]:
+        if op != "maintenance":
+            return {}
+        before, page = self.page, request["page"]
+        kind = "look" if page is None else "back" if page in ("", "old page") else "change"
+        if f"{self.host} {kind}" in self.faults:
+            raise HostError(self.host, "proxy", f"no {kind}")
+        self.page = before if page is None else page
+        return {"before": before}
+
+    def ping(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Any:
+    made: list[FakeSession] = []
+    faults: set[str] = set()
+
+    class Fleet(maintenance.Fleet):
+        def __init__(self, target: Any, root: Path) -> None:
+            def session(host: str, target: Any, root: Path) -> Any:
+                made.append(FakeSession(host, target, root, faults=faults))
+                return made[-1]
+
+            super().__init__(target, root, session=session)
+
+    monkeypatch.setattr(maintenance, "Fleet", Fleet)
+    monkeypatch.setattr(maintenance, "service_for", lambda *_: {})
+    target = SimpleNamespace(
+        environment="test", app="shop", hosts=["a", "b"], service=1, proxy=1, connections=4, lease=60.0
+    )
+    return SimpleNamespace(
+        pages=lambda: {session.host: session.page for session in made},
+        faults=faults,
+        target=target,
+        turn=lambda page: set_maintenance(target, Path(), page),
+    )
+
+
+def test_every_host_gets_the_page_and_the_document_says_where_it_is_new(fleet: Any) -> None:
+    document = fleet.turn("old page")
+    assert fleet.pages() == {"a": "old page", "b": "old page"}
+    assert document["hosts"] == [{"host": "a", "changed": True}, {"host": "b", "changed": False}]
+
+
+def test_a_host_that_could_not_do_it_stops_it_before_any_host_changes(fleet: Any) -> None:
+    fleet.faults.add("b look")
+    with pytest.raises(PreflightError, match="b: no look"):
+        fleet.turn("new page")
+    assert fleet.pages() == {"a": "", "b": "old page"}
+
+
+@pytest.mark.parametrize("host", ["a", "b"])
+def test_a_host_that_fails_brings_every_host_back_to_the_page_that_it_had(fleet: Any, host: str) -> None:
+    fleet.faults.add(f"{host} change")
+    with pytest.raises(DeployReturnedError, match=f"{host}: no change"):
+        fleet.turn("new page")
+    assert fleet.pages() == {"a": "", "b": "old page"}
+
+
+def test_a_host_that_cannot_be_brought_back_is_named_with_the_command_for_it(fleet: Any) -> None:
+    fleet.faults.update(("b change", "a back"))
+    with pytest.raises(NeedsPersonError) as caught:
+        fleet.turn("new page")
+    assert caught.value.host_states == {"a": "unknown", "b": "serves what it served before"}
+    assert "inv maintenance off --env test" in caught.value.next_step
+
+
+def test_an_environment_without_a_proxy_says_which_table_is_missing(fleet: Any) -> None:
+    fleet.target.proxy = None
+    with pytest.raises(ConfigError) as caught:
+        fleet.turn("page")
+    assert "[tool.handrail.environments.test.proxy]" in caught.value.next_step
+
+
+@pytest.mark.parametrize("data", [b"", b" \n", b"\xff\xfe", b"x" * (MAX_BYTES + 1)])
+def test_a_file_that_is_no_page_is_refused_before_a_host_is_asked(tmp_path: Path, data: bytes) -> None:
+    page = tmp_path / "page.html"
+    page.write_bytes(data)
+    with pytest.raises(UsageError, match="expected"):
+        read_page(page)
+
+
+def test_a_page_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.html: no such file"):
+        read_page(tmp_path / "nowhere.html")
