@@ -33,8 +33,8 @@ def activate(agent, request, _payload):
     if promotes:
         if state["step"] != "held" or state["deploy"] != request["promote"]:
             raise Refused("bad-request", "this host does not hold that release any more")
-        # Where it was started, whatever was declared since.
-        spec = state["service"]
+        # Where it was started, whatever was declared since; the background processes in the numbers of today.
+        spec = dict(state["service"], processes=(spec or {}).get("processes") or {})
         transaction.forget("decision", "reason")
         transaction.update(promoted={"who": request["who"], "since": time.time()})
     instances = Instances(agent.app, spec)
