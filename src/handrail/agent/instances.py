@@ -49,5 +49,9 @@ class Instances:
         return next(name for name in ("blue", "green") if name != live and self.specs[name]["port"] != taken)
 
     def others(self, name):
-        """Return the instances that run beside ``name``."""
-        return [other for other in self.specs if other != name and self.service(other).pid()]
+        """Return the instances beside ``name`` that run, or would with the next start of the host."""
+        return [
+            other
+            for other in self.specs
+            if other != name and (self.service(other).pid() or self.service(other).is_installed())
+        ]

@@ -82,6 +82,10 @@ class Service:
                 self._must(argv, "reload the process manager")
         return changed
 
+    def is_installed(self):
+        """Tell whether its manager's files are here: it may be stopped, and start with the host."""
+        return any(os.path.exists(os.path.expanduser(item["path"])) for item in self.spec["files"])
+
     def restart(self):
         self.install()
         for argv in self.spec["restart"]:

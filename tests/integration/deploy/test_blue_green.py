@@ -196,6 +196,8 @@ def test_a_host_changes_from_one_strategy_to_the_other_and_back_unnoticed(
         deploy_by(project, "restart", "three")
         assert served(project, proxy) == "three"
         assert units(container_host, project.app) == {"web"}
+        enabled = f"systemctl list-unit-files --no-legend --state=enabled '{project.app}-*' | cut -d' ' -f1"
+        assert container_host.run_as_root(enabled).split() == [f"{project.app}-web.service"], "one starts at boot"
     assert visitors.failures == []
 
 
