@@ -2,6 +2,10 @@
 
 The wheel is built from the sdist, not from the working tree, so that leftovers of earlier builds (setuptools'
 ``build/lib``) cannot get into it. Both are dated with the commit: the same source gives the same bytes.
+
+An sdist is made to be handed on, and build backends decide on their own what goes in: hatchling heeds no
+``.gitignore`` at all where one of its patterns meets the folder's own path (``build/`` and ``~/build/shop``). What
+must stay on this machine is therefore looked for in the result.
 """
 
 from __future__ import annotations
@@ -9,9 +13,10 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import tarfile
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from handrail.build.bundle import Member
@@ -113,6 +118,7 @@ def build_package(root: Path, *, python: str, epoch: int, run: Runner, printer: 
 
     Raises:
         TaskFailedError: the build failed; or it made no wheel or more than one.
+        ConfigError: the sdist has files that must stay on this machine.
     """
     from packaging.utils import parse_wheel_filename
 
@@ -127,6 +133,7 @@ def build_package(root: Path, *, python: str, epoch: int, run: Runner, printer: 
             raise TaskFailedError(
                 f"`uv build` made {len(wheels)} wheels and {len(sdists)} sdists, expected one of each"
             )
+        _refuse_private_files(sdists[0])
         place = folder / digest_file(wheels[0])
         if place.exists():
             shutil.rmtree(place)
@@ -136,6 +143,23 @@ def build_package(root: Path, *, python: str, epoch: int, run: Runner, printer: 
     _prune(folder, place)
     wheel = place / wheels[0].name
     return Package(wheel, place / sdists[0].name, str(parse_wheel_filename(wheel.name)[1]))
+
+
+def _refuse_private_files(sdist: Path) -> None:
+    """Refuse an sdist with secrets, or with this machine's keys and caches, which would double the next one."""
+    with tarfile.open(sdist) as archive:
+        paths = (PurePosixPath(*PurePosixPath(name).parts[1:]) for name in archive.getnames())
+        found = next((path for path in paths if _is_private(path)), None)
+    if found:
+        raise ConfigError(
+            f"the sdist would carry {found}, which must stay on this machine",
+            next_step="tell the build backend what belongs to it, such as [tool.hatch.build.targets.sdist]"
+            ' only-include = ["src"]; and have .handrail/, .env and env/*.secrets.env in .gitignore',
+        )
+
+
+def _is_private(path: PurePosixPath) -> bool:
+    return path.parts[:1] == (".handrail",) or path.parts == (".env",) or path.match("env/*.secrets.env")
 
 
 def as_member(package: Package, target: WheelTarget) -> Member:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -81,11 +83,16 @@ def test_a_broken_requires_python_is_one_line(tmp_path: Path) -> None:
         check_python(tmp_path, choose_target("", ""))
 
 
-def uv_builds(*names: str) -> FakeRunner:
+def uv_builds(*names: str, packed: tuple[str, ...] = ()) -> FakeRunner:
     def effect(call: Call) -> None:
         folder = Path(call.argv[call.argv.index("--out-dir") + 1])
         for name in names:
-            (folder / name).write_text(name)
+            if name.endswith(".whl"):
+                (folder / name).write_text(name)
+                continue
+            with tarfile.open(folder / name, "w:gz") as sdist:
+                for path in ("pyproject.toml", *packed):
+                    sdist.addfile(tarfile.TarInfo(f"{name.removesuffix('.tar.gz')}/{path}"))
 
     runner = FakeRunner()
     runner.answer("uv", "build", effect=effect)
@@ -118,6 +125,22 @@ def test_a_build_without_one_wheel_and_one_sdist_fails_cleanly(
     with pytest.raises(TaskFailedError, match="expected one of each"):
         build_package(tmp_path, python=running_python(), epoch=1, run=uv_builds(*names), printer=printer)
     assert list((tmp_path / ".handrail/cache/built").iterdir()) == []
+
+
+@pytest.mark.parametrize("private", [".handrail/sandbox/client_key", ".env", "env/production.secrets.env"])
+def test_an_sdist_that_took_in_what_must_stay_here_is_refused_and_deleted(
+    tmp_path: Path, printer: RecordingPrinter, private: str
+) -> None:
+    runner = uv_builds("shop-1-py3-none-any.whl", "shop-1.tar.gz", packed=("src/shop.py", private))
+    with pytest.raises(ConfigError, match=re.escape(f"would carry {private},")):
+        build_package(tmp_path, python=running_python(), epoch=1, run=runner, printer=printer)
+    assert list((tmp_path / ".handrail/cache/built").iterdir()) == []
+
+
+def test_an_sdist_may_carry_the_contract_and_public_values(tmp_path: Path, printer: RecordingPrinter) -> None:
+    packed = ("env/example.env", "env/production.env", "src/shop/.env.py")
+    runner = uv_builds("shop-1-py3-none-any.whl", "shop-1.tar.gz", packed=packed)
+    assert build_package(tmp_path, python=running_python(), epoch=1, run=runner, printer=printer).sdist.exists()
 
 
 def test_a_wheel_for_another_platform_than_the_hosts_is_refused(tmp_path: Path) -> None:
