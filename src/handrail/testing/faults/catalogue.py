@@ -117,7 +117,9 @@ def pull_cable(strike: Strike) -> None:
 def freeze_host(strike: Strike) -> None:
     """Stop the whole machine for longer than the lease, as a hypervisor does."""
     container = strike.host.container
-    subprocess.run(["docker", "pause", container], check=True, capture_output=True)
+    # On a busy machine the kernel does not always freeze all processes at the first try.
+    pause = ["docker", "pause", container]
+    wait_until(lambda: subprocess.run(pause, capture_output=True).returncode == 0, "a frozen host", 20)
     # Time must pass here: nothing in a frozen machine can be awaited.
     time.sleep(LEASE + 1)
     subprocess.run(["docker", "unpause", container], check=True, capture_output=True)
