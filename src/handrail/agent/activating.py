@@ -24,11 +24,6 @@ def activate(agent, request, _payload):
         raise Refused("bad-request", "release %s is not complete on this host" % release)
     if agent.syncing:
         agent.syncing.join()
-    # What a return needs is there before there can be anything to return from.
-    ballast.load(transaction.path("ballast"))
-    for name, content in (("agent.py", agent.source), ("guardian.log", b""), ("lease", b"")):
-        with open(transaction.path(name), "wb") as stream:
-            stream.write(content)
     spec, promotes = request.get("service"), bool(request.get("promote"))
     if promotes:
         if state["step"] != "held" or state["deploy"] != request["promote"]:
@@ -37,14 +32,14 @@ def activate(agent, request, _payload):
         spec = dict(state["service"], processes=(spec or {}).get("processes") or {})
         transaction.forget("decision", "reason")
         transaction.update(promoted={"who": request["who"], "since": time.time()})
-    instances = Instances(agent.app, spec)
-    if promotes:
-        live, goal = state["live"], state["goal"]
+    if state["step"] == "lowered":
+        # Its schema went first, and the guardian has watched since then.
+        with transaction.acting():
+            must_be_undecided(transaction)
+            state = transaction.update(step="activating")
     else:
-        live = instances.live()
-        goal = instances.goal(live) if instances.specs else "web"
-    state = transaction.update(step="activating", service=spec, lease=request["lease"], live=live, goal=goal)
-    start_guardian(agent, transaction)
+        state = arm(agent, transaction, spec, request["lease"], "activating", promotes=promotes)
+    instances, live, goal = Instances(agent.app, spec), state["live"], state["goal"]
     with transaction.acting():
         # A host that was frozen here wakes up after its lease.
         must_be_undecided(transaction)
@@ -72,6 +67,24 @@ def activate(agent, request, _payload):
     if service and instances.proxy:
         moves = moves or instances.proxy.live_port() != service.spec["port"]
     return {"from": state["from"], "moves": moves or goal != "web"}
+
+
+def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
+    """Enter a step from which this host returns, with a guardian who sees to it. Returns the state."""
+    # What a return needs is there before there can be anything to return from.
+    ballast.load(transaction.path("ballast"))
+    for name, content in (("agent.py", agent.source), ("guardian.log", b""), ("lease", b"")):
+        with open(transaction.path(name), "wb") as stream:
+            stream.write(content)
+    state, instances = transaction.state(), Instances(agent.app, spec)
+    if promotes:
+        live, goal = state["live"], state["goal"]
+    else:
+        live = instances.live()
+        goal = instances.goal(live) if instances.specs else "web"
+    state = transaction.update(step=step, service=spec, lease=lease, live=live, goal=goal, **changes)
+    start_guardian(agent, transaction)
+    return state
 
 
 def must_be_undecided(transaction):

@@ -7,10 +7,11 @@ import threading
 import time
 
 
-def run(argv, timeout=120.0, env=None, cwd=None, gone=None, emit=None):
+def run(argv, timeout=120.0, env=None, cwd=None, gone=None, emit=None, keep=()):
     """Run a command; return (returncode, output lines).
 
-    ``gone``: an event on which the command is stopped; ``emit`` gets each line as it comes.
+    ``gone``: an event on which the command is stopped; ``emit`` gets each line as it comes;
+    ``keep``: descriptors that the command holds open, such as a lock's.
     """
     try:
         process = subprocess.Popen(
@@ -21,6 +22,7 @@ def run(argv, timeout=120.0, env=None, cwd=None, gone=None, emit=None):
             env=env,
             cwd=cwd,
             start_new_session=True,
+            pass_fds=keep,
         )
     except OSError as error:
         return 127, ["%s: %s" % (argv[0], os.strerror(error.errno or 0))]

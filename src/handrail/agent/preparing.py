@@ -11,6 +11,7 @@ from handrail.agent.files import inside, remove_tree, write_atomic
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.machine import find_pythons
 from handrail.agent.refusal import Refused
+from handrail.agent.schema import state_of
 from handrail.agent.transaction import Transaction
 
 
@@ -173,6 +174,7 @@ def migrate(agent, request, _payload):
     transaction = Transaction(agent.app)
     state = transaction.state()
     launcher = agent.app.release(state["release"], ".handrail", "run-migrate")
+    before = state_of(agent.app, state["release"])
     transaction.update(step="migrating")
     code, lines = run([launcher], 3600, emit=lambda line: agent.event(line=line))
     if code != 0:
@@ -181,5 +183,8 @@ def migrate(agent, request, _payload):
             "command", "the migration %s" % how_it_ended(code),
             command=request["command"], returncode=code, lines=lines[-30:],
         )  # fmt: skip
-    transaction.update(step="migrated", migrated=True)
-    return {}
+    after = state_of(agent.app, state["release"])
+    schema = None if after is None else {"before": before, "after": after}
+    # Without migrate_state nobody can tell whether it changed anything: then it counts as if it had.
+    transaction.update(step="migrated", migrate_ran=True, migrated=after is None or after != before, schema=schema)
+    return {"schema": schema}

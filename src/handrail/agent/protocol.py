@@ -5,4 +5,4 @@ MARKER = "HANDRAIL-AGENT-1"
 # Strategies that start the next release beside the one that serves.
 SIDE_BY_SIDE = ("blue-green", "canary")
 # Steps of a transaction from which a host has to return.
-ACTIVE = ("activating", "activated", "switching", "switched")
+ACTIVE = ("lowering", "lowered", "activating", "activated", "switching", "switched")

@@ -11,6 +11,7 @@ from handrail.agent.files import read_json, read_text, remove_tree, sync_folder,
 from handrail.agent.instances import Instances
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
+from handrail.agent.schema import raise_again
 from handrail.agent.workers import bring
 
 
@@ -76,7 +77,7 @@ class Transaction:
         fd = self.spare(lambda: os.open(self.path("acting"), os.O_RDWR | os.O_CREAT, 0o600))
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
+            yield fd
         finally:
             os.close(fd)
 
@@ -118,6 +119,8 @@ class Transaction:
         service = instances.service(goal)
         outcome = {"ok": True, "serves": previous, "why": "", "reason": reason}
         try:
+            # Before the code: every deploy has old code on a new schema for a moment, none has the reverse.
+            schema = raise_again(self.app, state) if state.get("lowered") else ""
             if previous and live and live != goal:
                 self.return_to(instances, live, goal, previous, outcome)
                 service = None
@@ -133,6 +136,8 @@ class Transaction:
                 service.stop()
             if state.get("workers") is not None:
                 bring(self.app, state["workers"], previous)
+            if schema and outcome["ok"]:
+                outcome["ok"], outcome["why"] = False, schema
         except (Refused, OSError) as error:
             outcome["ok"], outcome["why"] = False, str(error)
         entry = {
@@ -142,6 +147,8 @@ class Transaction:
             "kind": state.get("kind", "deploy"),
             "result": "returned" if outcome["ok"] else "return-failed",
             "reason": reason,
+            "migrated": bool(state.get("migrated")),
+            "schema": state.get("schema"),
             "who": state.get("who", ""),
             "commit": state.get("commit", ""),
             "bundle": state.get("bundle", ""),
@@ -231,6 +238,8 @@ def commit_history(app, transaction, seconds=None):
         "version": state.get("version", ""),
         "bundle": state.get("bundle", ""),
         "migrated": bool(state.get("migrated")),
+        "schema": state.get("schema"),
+        "lowered": state.get("lowered"),
         "missing": state.get("missing") or [],
         "held": state.get("held"),
         "promoted": state.get("promoted"),

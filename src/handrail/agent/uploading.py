@@ -22,7 +22,7 @@ def begin(agent, request, _payload):
         # Resumed. After a return the release is still whole: its way goes on from "prepared".
         if left["step"] == "returned":
             transaction.forget("decision", "lease", "reason")
-            left = transaction.update(step="migrated" if left.get("migrated") else "prepared", outcome=None)
+            left = transaction.update(step="migrated" if left.get("migrate_ran") else "prepared", outcome=None)
         return {"state": public_state(left), "swept": []}
     if left and left["step"] != "returned":
         end_held(agent.app, left)
@@ -42,7 +42,10 @@ def begin(agent, request, _payload):
 
 
 def record_aborted(agent, state, result="aborted", reason=""):
-    entry = {key: state.get(key) for key in ("release", "from", "kind", "who", "commit", "bundle", "deploy")}
+    entry = {
+        key: state.get(key)
+        for key in ("release", "from", "kind", "who", "commit", "bundle", "deploy", "migrated", "schema")
+    }
     entry.update(result=result, reason=reason, step=state["step"], finished=time.time(), seconds={})
     entry["to"] = state.get("from")
     agent.app.record(entry)

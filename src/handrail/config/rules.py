@@ -87,8 +87,13 @@ def _service(service: Service) -> Iterator[Problem]:
     yield from _seconds((*path, "health_timeout"), service.health_timeout)
     yield from _seconds((*path, "health_interval"), service.health_interval)
     yield from _seconds((*path, "stop_timeout"), service.stop_timeout)
-    if service.migrate:
-        yield from _command((*path, "migrate"), service.migrate)
+    for name in ("migrate", "migrate_state", "migrate_down"):
+        if command := getattr(service, name):
+            yield from _command((*path, name), command)
+    if service.migrate_state and not service.migrate:
+        yield (*path, "migrate_state"), "migrate_state needs migrate: nothing else changes the schema"
+    if service.migrate_down and not (service.migrate and service.migrate_state):
+        yield (*path, "migrate_down"), "migrate_down needs migrate and migrate_state: it is told where to go"
     yield from _inside_project((*path, "shared"), service.shared)
 
 

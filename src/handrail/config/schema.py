@@ -34,6 +34,10 @@ class Service(_Table, frozen=True):
     manager: Literal["systemd", "supervisor"] = "systemd"
     migrate: str = ""
     """Run once, on the first host, in the new release's directory, before any switch."""
+    migrate_state: str = ""
+    """Prints the schema's present state; recorded before and after ``migrate``."""
+    migrate_down: str = ""
+    """Brings the schema back to ``{state}``, for ``inv rollback --with-migrations``; needs the other two."""
     shared: list[str] = []
     """Paths in the release that are links into the app's ``shared/`` folder (uploads, SQLite files)."""
 

@@ -25,6 +25,7 @@ from handrail import agent
 from handrail.config.batches import split
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
+from handrail.deploy.migrations import lower, migrations_after, schema_goal
 from handrail.deploy.release import (
     environment_text,
     launchers_for,
@@ -82,6 +83,7 @@ class Job:
         wait: seconds to wait for somebody else's lock.
         skip_unreachable: go on without the hosts that cannot be reached, and remember which they were.
         hold: end with the new release proved beside the old one, and the traffic still on the old.
+        with_migrations: a rollback brings the schema back too, before the code.
     """
 
     target: Target
@@ -93,6 +95,7 @@ class Job:
     resume: bool = False
     skip_unreachable: bool = False
     hold: bool = False
+    with_migrations: bool = False
 
 
 @dataclass
@@ -128,6 +131,8 @@ class _Run:
     started: float = field(default_factory=time.time)
     bundle: Bundle | None = None
     migrate_skipped: bool = False
+    schema: dict[str, str] | None = None
+    """What ``migrate_state`` printed before and after the migration of this deploy."""
     display: ExitStack = field(default_factory=ExitStack)
 
     # -- steps
@@ -214,7 +219,7 @@ class _Run:
         for host, answer in answers.items():
             self.previous[host] = answer["state"]["from"] or ""
             self.commit_sha = answer["state"].get("commit") or ""
-            self.migrate_skipped = self.migrate_skipped or bool(answer["state"].get("migrated"))
+            self.migrate_skipped = self.migrate_skipped or bool(answer["state"].get("migrate_ran"))
 
     def roll_out(self) -> None:
         """Activate and verify: all hosts at once, or batch by batch where the environment rolls."""
@@ -374,7 +379,12 @@ class _Run:
         kind = DeployReturnedError if self.activated else DeployFailedError
         return kind(
             f"{where}{why}",
-            next_step="fix the cause, then run it again; nothing is left to clean up",
+            next_step="fix the cause, then run it again; "
+            + (
+                f"the migration stays, with the schema at {self.schema['after']!r}"
+                if self.schema and self.schema["before"] != self.schema["after"]
+                else "nothing is left to clean up"
+            ),
             **facts,
         )
 
@@ -501,6 +511,7 @@ class _Run:
             "canary": self.canary,
             "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,
             "exit_code": error.exit_code if error else 0,
+            "schema": self.schema,
             "undo": self.undo() if result == "good" else "",
         }
 
@@ -546,11 +557,18 @@ def roll_back(job: Job, to: str, confirm: Callable[[str, list[str]], None]) -> d
     with _run(job, "rollback") as run:
         run.connect()
         run.release = rollback_goal(run.facts, to)
-        confirm(run.release, migrations_after(run.facts, run.release))
-        run.show_board(ROLLBACK_PHASES)
+        schema = ""
+        if job.with_migrations:
+            schema = schema_goal(run.facts, run.release, run.fleet.hosts, target_hosts=job.target.hosts)
+            run.show_board(["lock", "migrate", *ROLLBACK_PHASES[1:]])
+        else:
+            confirm(run.release, migrations_after(run.facts, run.release))
+            run.show_board(ROLLBACK_PHASES)
         run.lock(f"rollback of {job.target.environment} to {run.release}")
         run.begin(None)
         run.hook("before_activate")
+        if job.with_migrations:
+            lower(run, schema)
         run.roll_out()
         run.hook("after_activate")
         run.hook("before_commit")
@@ -676,11 +694,12 @@ def migrate(run: _Run) -> None:
     printer = run.job.printer
 
     def work(session: Session) -> None:
-        session.call(
+        answer = session.call(
             "migrate",
             command=service.migrate,
             on_event=lambda e: printer.output(e.get("line", ""), host=session.host),
         )
+        run.schema = answer["schema"]
 
     run.step("migrate", work, run.fleet.hosts[:1])
 
@@ -723,17 +742,6 @@ def rollback_goal(facts: Mapping[str, Mapping[str, Any]], to: str) -> str:
         "there is no earlier release that was good on all hosts",
         next_step="inv releases shows what there is; --to ID names one",
     )
-
-
-def migrations_after(facts: Mapping[str, Mapping[str, Any]], goal: str) -> list[str]:
-    """Return the releases, oldest first, whose migrations ran after ``goal`` was deployed."""
-    found = {
-        str(entry["release"])
-        for fact in facts.values()
-        for entry in fact["history"]
-        if entry.get("migrated") and release_number(str(entry["release"])) > release_number(goal)
-    }
-    return sorted(found, key=release_number)
 
 
 def who() -> str:

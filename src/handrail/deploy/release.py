@@ -127,6 +127,12 @@ def launchers_for(target: Target, release: str) -> dict[str, str]:
         launchers[name] = launcher(worker.command, name, target.port)
     if service.migrate:
         launchers["migrate"] = launcher(service.migrate, "migrate", target.port)
+    if service.migrate_state:
+        launchers["migrate-state"] = launcher(service.migrate_state, "migrate-state", target.port)
+    if service.migrate_down:
+        # Each word stands in single quotes: leave them for the variable alone.
+        down = launcher(service.migrate_down, "migrate-down", target.port)
+        launchers["migrate-down"] = down.replace("{state}", "'\"$HANDRAIL_MIGRATE_TO\"'")
     return launchers
 
 

@@ -41,6 +41,7 @@ class Options:
     to: str = ""
     skip_unreachable: bool = False
     hold: bool = False
+    with_migrations: bool = False
 
 
 @dataclass
@@ -319,6 +320,7 @@ def _job(shop: Workshop) -> engine.Job:
         resume=shop.options.resume,
         skip_unreachable=shop.options.skip_unreachable,
         hold=shop.options.hold,
+        with_migrations=shop.options.with_migrations,
     )
 
 

@@ -97,6 +97,7 @@ def promote(
     help={
         "env": _ENV,
         "to": "the release to return to; empty: the one that served before",
+        "with_migrations": "bring the database schema back first, with the leaving release's migrate_down",
         "yes": _YES,
         "hosts": _HOSTS,
         "wait": _WAIT,
@@ -108,6 +109,7 @@ def rollback(
     c: TaskContext,
     env: str,
     to: str = "",
+    with_migrations: bool = False,
     yes: bool = False,
     hosts: str = "",
     wait: float = 0.0,
@@ -117,7 +119,15 @@ def rollback(
     """Return to an earlier release: code, dependencies, settings."""
     from handrail.deploy.run import Options, run_rollback
 
-    options = Options(environment=env, hosts=hosts, yes=yes, to=to, wait=wait, skip_unreachable=skip_unreachable)
+    options = Options(
+        environment=env,
+        hosts=hosts,
+        yes=yes,
+        to=to,
+        wait=wait,
+        skip_unreachable=skip_unreachable,
+        with_migrations=with_migrations,
+    )
     _finish(c, lambda: run_rollback(c.root, options, c.printer))
 
 
