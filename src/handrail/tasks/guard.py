@@ -8,10 +8,13 @@ Expected failures (`HandrailError`) become the card and their own exit code; a c
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,8 @@ def guarded(task: HandrailTask, context: Context, run: Callable[[TaskContext], A
     c = make_context(context, as_json=bool(values.get("json")))
     try:
         task.check(values, start_folder(context))
-        return run(c)
+        with _ended_like_ctrl_c():
+            return run(c)
     except (Exit, SystemExit):
         raise
     except BrokenPipeError:
@@ -49,6 +53,23 @@ def guarded(task: HandrailTask, context: Context, run: Callable[[TaskContext], A
         raise _told(c, task, _unexpected(c, error)) from None
     finally:
         c.printer.close()
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, with which CI cancels a job, act as Ctrl-C does: what a task has started must end with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def refused(task: HandrailTask, context: Context, values: Mapping[str, Any], error: HandrailError) -> Exit:
