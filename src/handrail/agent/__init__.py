@@ -22,13 +22,17 @@ the lock does.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from functools import cache
 from pathlib import Path
 
 from handrail.agent.protocol import ACTIVE, MARKER, SIDE_BY_SIDE
 
-__all__ = ["ACTIVE", "BOOTSTRAP", "MARKER", "SIDE_BY_SIDE", "payload", "source"]
+__all__ = ["ACTIVE", "BOOTSTRAP", "FLAGS", "MARKER", "SIDE_BY_SIDE", "payload", "source"]
+
+# Neither the user's PYTHON* variables nor what is installed beside Python may change the agent; it starts sooner, too.
+FLAGS = ["-I", "-S"]
 
 # Reads "<length>\n<zlib data>" from standard input and runs it; later requests follow on the same stream.
 BOOTSTRAP = (
@@ -46,13 +50,19 @@ class Modules:
     def create_module(spec):
         return None
     def exec_module(module):
-        exec(compile(MODULES[module.__name__], module.__name__, "exec"), module.__dict__)
+        name = module.__name__
+        if name not in COMPILED:
+            COMPILED[name] = compile(MODULES[name], name, "exec")
+        exec(COMPILED[name], module.__dict__)
 sys.meta_path.insert(0, Modules)
+from handrail.agent import compiled
+compiled.load(DIGEST, COMPILED)
 from {main} import main
 main(globals().get("SOURCE", b""))
 """
 
 
+@cache
 def source(*further: str, main: str = "handrail.agent.main") -> str:
     """Return the whole agent as one Python text, which runs from a file as well as from the bootstrap.
 
@@ -67,7 +77,8 @@ def source(*further: str, main: str = "handrail.agent.main") -> str:
         for path in sorted(Path(__file__).parents[1].joinpath(*parents[1:]).glob("*.py")):
             if path.stem != "__init__":
                 modules[f"{package}.{path.stem}"] = path.read_text(encoding="utf-8")
-    return f"MODULES = {modules!r}\n{_IMPORTER.replace('{main}', main)}"
+    text = f"MODULES = {modules!r}\nCOMPILED = {{}}\n"
+    return f"{text}DIGEST = {hashlib.sha256(text.encode()).hexdigest()!r}\n{_IMPORTER.replace('{main}', main)}"
 
 
 @cache

@@ -30,7 +30,7 @@ def activate(agent, request, _payload):
             raise Refused("bad-request", "this host does not hold that release any more")
         # Where it was started, whatever was declared since; the background processes in the numbers of today.
         spec = dict(state["service"], processes=(spec or {}).get("processes") or {})
-        transaction.forget("decision", "reason")
+        transaction.forget("decision", "reason", "times")
         transaction.update(promoted={"who": request["who"], "since": time.time()})
     if state["step"] == "lowered":
         # Its schema went first, and the guardian has watched since then.
@@ -40,11 +40,13 @@ def activate(agent, request, _payload):
     else:
         state = arm(agent, transaction, spec, request["lease"], "activating", promotes=promotes)
     instances, live, goal = Instances(agent.app, spec), state["live"], state["goal"]
+    switched = None
     with transaction.acting():
         # A host that was frozen here wakes up after its lease.
         must_be_undecided(transaction)
         if goal == "web":
             agent.app.switch(release)
+            switched = time.monotonic()
         else:
             agent.app.link_slot(goal, release)
     service = instances.service(goal)
@@ -66,7 +68,8 @@ def activate(agent, request, _payload):
     moves = bool(live) and live != goal
     if service and instances.proxy:
         moves = moves or instances.proxy.live_port() != service.spec["port"]
-    return {"from": state["from"], "moves": moves or goal != "web"}
+    ago = None if switched is None else round(time.monotonic() - switched, 4)
+    return {"from": state["from"], "moves": moves or goal != "web", "switched_ago": ago}
 
 
 def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
@@ -95,7 +98,7 @@ def must_be_undecided(transaction):
 def start_guardian(agent, transaction):
     log = open(transaction.path("guardian.log"), "ab")
     process = subprocess.Popen(
-        [sys.executable, transaction.path("agent.py"), "guard", agent.app.folder],
+        [sys.executable, "-I", "-S", transaction.path("agent.py"), "guard", agent.app.folder],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -107,9 +110,14 @@ def start_guardian(agent, transaction):
     agent.guardian = process
 
 
-def dismiss_guardian(agent):
-    """Wait until the guardian has seen the decision: it shares the lock, which must be free when we say so."""
+def dismiss_guardian(agent, at_once=False):
+    """Wait until the guardian has ended: it shares the lock, which must be free when we say so.
+
+    ``at_once``: after a commit there is nothing left for it to do, and it may not even have begun.
+    """
     if agent.guardian is not None:
+        if at_once:
+            agent.guardian.kill()
         try:
             agent.guardian.wait(5)
         except subprocess.TimeoutExpired:
@@ -146,7 +154,7 @@ def switch(agent, _request, _payload):
         if instances.proxy:
             instances.proxy.point(state["goal"])
         agent.app.switch(state["release"])
-        switched = time.time()
+        switched = time.monotonic()
     deadline = time.monotonic() + instances.spec.get("watch", 0.0)
     while True:
         report = service.look(state["release"])
@@ -157,7 +165,7 @@ def switch(agent, _request, _payload):
     with transaction.acting():
         if not transaction.decision():
             transaction.update(step="switched")
-    return {"switched": switched, "health": report["health"]}
+    return {"switched_ago": round(time.monotonic() - switched, 4), "health": report["health"]}
 
 
 def retire(agent, request, _payload):

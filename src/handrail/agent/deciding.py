@@ -1,5 +1,8 @@
 """Requests that end a transaction: keep the new release, or bring back the old one."""
 
+import contextlib
+import functools
+import json
 import time
 
 from handrail.agent.activating import dismiss_guardian
@@ -14,6 +17,7 @@ from handrail.agent.uploading import record_aborted
 
 def commit(agent, request, _payload):
     """Decide to keep the new release, unless the lease has already decided otherwise."""
+    began = time.monotonic()
     transaction = Transaction(agent.app)
     state = transaction.state()
     if not state or state["deploy"] != request["deploy"]:
@@ -28,8 +32,10 @@ def commit(agent, request, _payload):
     if transaction.decide("commit") != "commit":
         outcome = await_outcome(agent, transaction)
         raise Refused("returned", "this host has already returned to %s" % (outcome["serves"] or "nothing"))
-    entry = commit_history(agent.app, transaction, request.get("seconds"))
-    dismiss_guardian(agent)
+    times = request.get("times") or {}
+    times.setdefault("seconds", {})["commit"] = round(time.monotonic() - began, 3)
+    entry = commit_history(agent.app, transaction, times)
+    dismiss_guardian(agent, at_once=True)
     return {"entry": entry}
 
 
@@ -44,6 +50,8 @@ def return_(agent, request, _payload):
             with transaction.acting():
                 transaction.spare(lambda: transaction.update(canary=request["canary"]))
         transaction.spare(lambda: write_atomic(transaction.path("reason"), request.get("reason", "")))
+        with contextlib.suppress(OSError):
+            write_atomic(transaction.path("times"), json.dumps(request.get("times") or {}))
         if transaction.decide("return") == "commit":
             raise Refused("committed", "this host has already committed %s" % state["release"])
         outcome = await_outcome(agent, transaction)
@@ -57,9 +65,10 @@ def return_(agent, request, _payload):
         end_held(agent.app, state)
         result, reason = request.get("result", "aborted"), request.get("reason", "")
         if state.get("kind") == "rollback":
-            record_aborted(agent, state, result, reason)
+            record_aborted(agent, state, result, reason, request.get("times"))
         else:
-            agent.app.make_room(state["release"], lambda: record_aborted(agent, state, result, reason))
+            record = functools.partial(record_aborted, agent, state, result, reason, request.get("times"))
+            agent.app.make_room(state["release"], record)
         outcome = {"serves": agent.app.current_release(), "ok": True, "why": ""}
     dismiss_guardian(agent)
     if outcome["ok"]:

@@ -29,7 +29,7 @@ def hold(agent, request, _payload):
         raise Refused("returned", "this host has already decided to %s" % transaction.decision())
     dismiss_guardian(agent)
     agent.guardian = None
-    return {"state": public_state(finish_hold(agent.app, transaction))}
+    return {"state": public_state(finish_hold(agent.app, transaction, request.get("times")))}
 
 
 def end_held(app, state):

@@ -29,7 +29,7 @@ def lock_state(agent):
 
 
 def lock(agent, request, _payload):
-    """Take the host's deploy lock, waiting up to ``wait`` seconds; then finish what a dead deploy left."""
+    """Take the host's deploy lock; then finish what a dead deploy left."""
     if not is_writable(agent.app.folder):
         raise Refused("os", "%s cannot be written by user %s" % (agent.app.folder, user_name()))
     agent.app.make_folders()
@@ -42,10 +42,10 @@ def lock(agent, request, _payload):
 
 
 def take(agent, wait):
-    """Take the lock, waiting up to ``wait`` seconds for whoever holds it."""
+    """Take the lock, waiting up to ``wait`` seconds for whoever holds it; None: not at all."""
     fd = os.open(agent.app.path("lock"), os.O_RDWR | os.O_CREAT, 0o644)
     # Half a second at least: `inv status` probes the lock for an instant.
-    deadline = time.monotonic() + max(0.5, wait)
+    deadline = time.monotonic() + (-1 if wait is None else max(0.5, wait))
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

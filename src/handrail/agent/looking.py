@@ -1,8 +1,6 @@
 """Requests that look and change nothing."""
 
 import os
-import platform
-import socket
 import time
 
 from handrail.agent.app import App
@@ -23,13 +21,13 @@ def hello(agent, request, _payload):
     agent.app = App(request["root"], request["app"])
     agent.silence = max(5.0, request.get("silence", 3600.0))
     return {
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "user": user_name(),
         "uid": os.geteuid(),
         "home": os.path.expanduser("~"),
         "folder": agent.app.folder,
-        "system": platform.system(),
-        "machine": platform.machine(),
+        "system": os.uname().sysname,
+        "machine": os.uname().machine,
         "libc": list(libc_version()),
         "pythons": find_pythons(),
         "supervisor": find_supervisor(),

@@ -1,7 +1,5 @@
 """Every reason why a deploy would fail here, found before anything is changed."""
 
-import socket
-
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.files import read_text
 from handrail.agent.instances import Instances
@@ -61,6 +59,8 @@ def port_problems(agent, service):
     owners = listeners(port)
     if owners is None:
         try:
+            import socket
+
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
             return []

@@ -1,7 +1,6 @@
 """The web server in front of the service: which instance it serves, and how to change that."""
 
 import glob
-import http.client
 import os
 import re
 
@@ -27,6 +26,8 @@ class Proxy:
         return int(found.group(1)) if found else 0
 
     def ask_admin(self):
+        import http.client
+
         host, _, port = self.spec["admin"].partition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=5)
         try:

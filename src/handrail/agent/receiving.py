@@ -1,6 +1,5 @@
 """Cuts the upload's stream of bytes into objects, each stored under its digest."""
 
-import hashlib
 import os
 import re
 
@@ -61,6 +60,8 @@ class Receiver:
         del self.pending[:position]
 
     def store(self, digest, data):
+        import hashlib  # loads OpenSSL: only where something arrives
+
         if hashlib.sha256(data).hexdigest() != digest:
             raise Refused("digest", "object %s arrived with another content" % digest[:12])
         path = self.app.object_path(digest)
@@ -89,6 +90,8 @@ class ObjectWriter:
         self.digest = digest
         self.left = size
         self.temporary = "%s.%d.tmp" % (path, os.getpid())
+        import hashlib
+
         self.hash = hashlib.sha256()
         self.stream = open(self.temporary, "wb")
 

@@ -1,6 +1,5 @@
 """The process that a release runs, through its manager's commands, which came as data."""
 
-import http.client
 import os
 import re
 import time
@@ -15,6 +14,8 @@ USER_AGENT = "handrail-health"
 
 def ask_health(service):
     """Ask the health path once; return {"ok", "status", "seconds", "error", "release"}."""
+    import http.client  # takes as long as all other imports of the agent, and not every agent asks
+
     started = time.monotonic()
     answer = {"ok": False, "status": 0, "seconds": 0.0, "error": "", "release": ""}
     connection = http.client.HTTPConnection("127.0.0.1", service["port"], timeout=min(5.0, service["health_timeout"]))

@@ -112,6 +112,7 @@ class Transaction:
             return self.perform_return_alone(reason)
 
     def perform_return_alone(self, reason):
+        began = time.monotonic()
         state = self.state()
         previous = state.get("from") or ""
         instances = Instances(self.app, state.get("service"))
@@ -154,9 +155,11 @@ class Transaction:
             "bundle": state.get("bundle", ""),
             "deploy": state["deploy"],
             "canary": state.get("canary"),
+            "started": state.get("since"),
             "finished": time.time(),
-            "seconds": {},
         }
+        add_times(entry, read_json(self.path("times")))
+        entry["seconds"]["return"] = round(time.monotonic() - began, 3)
         # A rollback's goal is a good release, which is never given up.
         if entry["kind"] == "rollback":
             self.spare(lambda: self.app.record(entry))
@@ -213,11 +216,14 @@ class Transaction:
         return ""
 
 
-def finish_hold(app, transaction):
+def finish_hold(app, transaction, times=None):
     """Record that the release is held, once that was decided; idempotent. Returns the state."""
     state = transaction.state()
     entry = {key: state.get(key) for key in ("release", "from", "kind", "commit", "bundle", "deploy")}
-    entry.update(result="held", to=state.get("from"), who=state["held"]["who"], finished=time.time(), seconds={})
+    entry.update(
+        result="held", to=state.get("from"), who=state["held"]["who"], started=state.get("since"), finished=time.time()
+    )
+    add_times(entry, times)
     if not [e for e in app.history() if e.get("deploy") == state["deploy"] and e.get("result") == "held"]:
         app.record(entry)
     state = transaction.update(step="held")
@@ -225,7 +231,17 @@ def finish_hold(app, transaction):
     return state
 
 
-def commit_history(app, transaction, seconds=None):
+def add_times(entry, times):
+    """Add what the client measured, by its own clock, to a line of history; a client that died measured nothing.
+
+    ``seconds`` and ``starts`` by phase, ``switched``: seconds since the deploy's start; ``failed``: the phase that did.
+    """
+    times = times or {}
+    entry["seconds"] = times.get("seconds") or {}
+    entry.update({key: times[key] for key in ("starts", "switched", "failed") if times.get(key)})
+
+
+def commit_history(app, transaction, times=None):
     state = transaction.state()
     entry = {
         "release": state["release"],
@@ -248,8 +264,8 @@ def commit_history(app, transaction, seconds=None):
         "deploy": state["deploy"],
         "started": state.get("since"),
         "finished": time.time(),
-        "seconds": seconds or {},
     }
+    add_times(entry, times)
     known = [e for e in app.history() if e.get("deploy") == state["deploy"] and e.get("result") == "good"]
     if not known:
         transaction.spare(lambda: app.record(entry))

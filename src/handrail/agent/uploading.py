@@ -4,17 +4,19 @@ import json
 import time
 import zlib
 
+from handrail.agent import compiled
 from handrail.agent.files import read_json
 from handrail.agent.holding import end_held
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.receiving import DIGEST, Receiver
 from handrail.agent.refusal import Refused
-from handrail.agent.transaction import Transaction, public_state
+from handrail.agent.transaction import Transaction, add_times, public_state
 
 
 def begin(agent, request, _payload):
     """Open the transaction; what an earlier one left is recorded as aborted and swept, unless it is resumed."""
     must_hold_lock(agent)
+    compiled.keep()
     transaction = Transaction(agent.app)
     left = transaction.state()
     state = request["state"]
@@ -41,13 +43,14 @@ def begin(agent, request, _payload):
     return {"state": public_state(state), "swept": swept, "pruned": removed, "freed": freed}
 
 
-def record_aborted(agent, state, result="aborted", reason=""):
+def record_aborted(agent, state, result="aborted", reason="", times=None):
     entry = {
         key: state.get(key)
         for key in ("release", "from", "kind", "who", "commit", "bundle", "deploy", "migrated", "schema")
     }
-    entry.update(result=result, reason=reason, step=state["step"], finished=time.time(), seconds={})
+    entry.update(result=result, reason=reason, step=state["step"], started=state.get("since"), finished=time.time())
     entry["to"] = state.get("from")
+    add_times(entry, times)
     agent.app.record(entry)
 
 

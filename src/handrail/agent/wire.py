@@ -3,7 +3,8 @@
 The client writes one JSON object a line: ``{"id": 7, "op": "prepare", ...}``; where it has ``"bytes": n``, n raw bytes
 follow the line. The agent answers in JSON lines: any number of ``{"id": 7, "event": {...}}``, then
 ``{"id": 7, "ok": true, "result": {...}}`` or ``{"id": 7, "ok": false, "error": {"kind", "message", ...}}``.
-Requests are served in order, except ``ping`` and ``cancel``, which a reader thread takes at once.
+Requests are served in order, so the client may send the next ones before it has an answer; one with ``"after": 7`` is
+refused where request 7 failed. In no order come ``ping`` and ``cancel``, which a reader thread takes at once.
 """
 
 import errno
@@ -41,6 +42,7 @@ class Agent:
         self.lock_fd = None
         self.manifest = None
         self.serving = None
+        self.failed = set()
         self.syncing = None
         self.guardian = None
         self.counting = None
@@ -124,6 +126,9 @@ class Agent:
             self.serving = request["id"]
             if not self.gone.is_set():
                 self.stop.clear()
+            if request.get("after") in self.failed:
+                self.fail("skipped", "an earlier request failed")
+                continue
             try:
                 result = self.operations[request.pop("op")](self, request, payload)
                 self.send({"id": self.serving, "ok": True, "result": result})
@@ -140,4 +145,5 @@ class Agent:
     def fail(self, kind, message, **facts):
         error = {"kind": kind, "message": message}
         error.update(facts)
+        self.failed.add(self.serving)
         self.send({"id": self.serving, "ok": False, "error": error})

@@ -195,7 +195,7 @@ class Environment(_Table, frozen=True):
     """How long an activated, uncommitted host waits for its client before it returns by itself."""
     reserve: int = 256
     """MiB that must stay free on the host's disk beside what the release needs."""
-    connections: int = 16
+    connections: int = 64
     """Hosts worked on at the same time."""
     ssh_config: str = ""
     """Extra ssh_config file, relative to the project."""

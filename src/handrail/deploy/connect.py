@@ -14,6 +14,9 @@ import logging
 import os
 import shlex
 import socket
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,22 @@ ATTEMPTS = 4
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 KEY_VARIABLE = "DEPLOY_SSH_KEY"
 KNOWN_HOSTS_VARIABLE = "DEPLOY_KNOWN_HOSTS"
+
+
+# Hosts behind one jump host log in through its one sshd, which counts them all: MaxStartups begins to refuse at ten.
+THROUGH_ONE_GATEWAY = 8
+_gateways: dict[str, threading.Semaphore] = {}
+_gateways_guard = threading.Lock()
+
+
+def warm_up() -> None:
+    """Import what connecting needs, in a thread: it takes a third of a second, in which others only wait."""
+
+    def load() -> None:
+        import fabric  # noqa: F401 - the import is the work
+        import tenacity  # noqa: F401
+
+    threading.Thread(target=load, daemon=True).start()
 
 
 def connect(host: str, target: Target, root: Path) -> fabric.Connection:
@@ -89,7 +108,8 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
 
     connection = _connection(host, target, root)
     try:
-        connection.open()
+        with _place_at_gateway(connection.ssh_config.get("proxyjump") or ""):
+            connection.open()
     except paramiko.BadHostKeyException as error:
         raise _changed_key(host, error.hostname, error.key, error.expected_key) from None
     except paramiko.PasswordRequiredException:
@@ -129,6 +149,13 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
     return connection
 
 
+def _place_at_gateway(gateway: str) -> AbstractContextManager[object]:
+    if gateway.lower() in ("", "none"):
+        return nullcontext()
+    with _gateways_guard:
+        return _gateways.setdefault(gateway, threading.Semaphore(THROUGH_ONE_GATEWAY))
+
+
 def _refuse(host: str, message: str, next_step: str) -> PreflightError:
     return PreflightError(f"{host}: cannot connect: {message}", host=host, step="connect", next_step=next_step)
 
@@ -157,8 +184,6 @@ def _changed_key(host: str, hostname: str, key: Any, expected: Any) -> Preflight
 
 def _ssh_config(target: Target, root: Path) -> Any:
     """Return the user's, the system's and the environment's own ssh_config as one; first match wins, as in ssh."""
-    import paramiko
-
     texts = []
     paths = [root / target.ssh_config] if target.ssh_config else []
     paths += [Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")]
@@ -177,9 +202,16 @@ def _ssh_config(target: Target, root: Path) -> Any:
         texts.append(text)
     try:
         # "Match all" ends a file's last Host block, so that the next file's top lines are not part of it.
-        return paramiko.SSHConfig.from_text("\nHost *\n".join(texts))
+        return _parsed("\nHost *\n".join(texts))
     except Exception as error:
         raise PreflightError(f"ssh_config cannot be read: {error}") from None
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Any:
+    import paramiko
+
+    return paramiko.SSHConfig.from_text(text)
 
 
 def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
@@ -211,9 +243,10 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
             files = [Path(path).expanduser() for path in [*paths, "/etc/ssh/ssh_known_hosts"]]
             if target.known_hosts:
                 files.insert(0, root / target.known_hosts)
+            name = self.host if self.port == 22 else f"[{self.host}]:{self.port}"
             for path in files:
                 if path.is_file():
-                    self.client.load_host_keys(str(path))
+                    _trust_keys_of(self.client, name, path)
             _trust_given_keys(self.client)
 
         def get_gateway(self) -> Any:
@@ -237,6 +270,24 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
         kwargs.setdefault("allow_agent", False)
         kwargs.setdefault("look_for_keys", False)
     return connection
+
+
+def _trust_keys_of(client: Any, name: str, path: Path) -> None:
+    """Trust what a known_hosts file holds for this name; what an earlier file holds for it comes first."""
+    facts = path.stat()
+    known = _known_hosts(str(path), facts.st_mtime_ns, facts.st_size).lookup(name) or {}
+    keys = client.get_host_keys()
+    trusted = keys.lookup(name) or {}
+    for kind in [kind for kind in known if kind not in trusted]:
+        keys.add(name, kind, known[kind])
+
+
+@lru_cache(maxsize=16)
+def _known_hosts(path: str, _changed: int, _size: int) -> Any:
+    """Return a known_hosts file, read once: a fleet of a hundred hosts has a hundred lines or more in it."""
+    import paramiko
+
+    return paramiko.HostKeys(path)
 
 
 def _given_key() -> Any:

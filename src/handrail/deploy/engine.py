@@ -34,7 +34,8 @@ from handrail.deploy.release import (
     service_for,
     variable_digests,
 )
-from handrail.deploy.session import HostError, Session
+from handrail.deploy.session import HostError, Session, pack
+from handrail.deploy.timeline import skew_ms
 from handrail.errors import (
     DeployFailedError,
     DeployReturnedError,
@@ -118,7 +119,7 @@ class _Run:
     moving: set[str] = field(default_factory=set)
     """Hosts where the new release stands beside the old one, so that traffic has to move."""
     switched: dict[str, float] = field(default_factory=dict)
-    """The hosts' own clocks when they switched, in seconds since 1970."""
+    """When hosts switched, by this machine's clock, in seconds since the fleet's origin."""
     committed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """Hosts that could not be reached and were left out, each with the reason."""
@@ -133,6 +134,9 @@ class _Run:
     migrate_skipped: bool = False
     schema: dict[str, str] | None = None
     """What ``migrate_state`` printed before and after the migration of this deploy."""
+    offered: dict[str, int] = field(default_factory=dict)
+    verifying: dict[str, list[int]] = field(default_factory=dict)
+    """Requests that were posted with the one before them, by host: a round trip less."""
     display: ExitStack = field(default_factory=ExitStack)
 
     # -- steps
@@ -195,8 +199,7 @@ class _Run:
                 self.job.printer.warn(f"{host}: {answer['recovered']}")
             self.facts[host]["transaction"] = answer["transaction"]
             self.facts[host]["number"] = answer["number"]
-            took = time.monotonic() - started
-            self.fleet.seconds[host]["lock"] = round(took, 3)
+            took = self.fleet.note_time(host, "lock", started)
             if self.fleet.board:
                 self.fleet.board.finish(host, "lock", took)
 
@@ -215,7 +218,15 @@ class _Run:
         }
         self.begun = True
         keep = self.job.target.keep
-        answers = self.step("", lambda s: s.call("begin", state=state, keep=keep, digests=digests))
+        manifest = pack(bundle.manifest()) if bundle else b""
+
+        def work(session: Session) -> dict[str, Any]:
+            begin = session.post("begin", state=state, keep=keep, digests=digests)
+            if manifest:
+                self.offered[session.host] = session.post("offer", payload=manifest, after=begin)
+            return session.wait(begin)
+
+        answers = self.step("", work)
         for host, answer in answers.items():
             self.previous[host] = answer["state"]["from"] or ""
             self.commit_sha = answer["state"].get("commit") or ""
@@ -250,25 +261,49 @@ class _Run:
 
     def activate(self, session: Session) -> None:
         self.activated.add(session.host)
-        answer = session.call(
+        number = session.post(
             "activate",
             service=self.services[session.host],
             lease=self.job.target.lease,
             promote=self.deploy if self.kind == "promote" else "",
             who=who(),
         )
+        verify = session.post("verify", after=number)
+        self.verifying[session.host] = [verify]
+        answer = session.wait(number)
+        self.note_switch(session.host, answer["switched_ago"])
         if answer["moves"]:
             self.moving.add(session.host)
+        else:
+            # Where no traffic moves, the release serves: its background processes follow as soon as it is well.
+            self.verifying[session.host].append(session.post("settle", after=verify))
 
     def switch(self, session: Session) -> None:
-        self.switched[session.host] = session.call("switch")["switched"]
-        session.call("settle")
+        number = session.post("switch")
+        settle = session.post("settle", after=number)
+        self.note_switch(session.host, session.wait(number)["switched_ago"])
+        session.wait(settle)
+
+    def note_switch(self, host: str, ago: float | None) -> None:
+        """Remember when a host switched: hosts' clocks differ, so it is when the answer came, less what it says."""
+        if ago is not None:
+            self.switched[host] = round(time.monotonic() - self.fleet.origin - ago, 3)
+
+    def times(self, host: str, phase: str) -> dict[str, Any]:
+        """Return the times that a host is to keep, with ``phase`` beginning now."""
+        self.fleet.starts[host].setdefault(phase, round(time.monotonic() - self.fleet.origin, 3))
+        return {**self.fleet.times(host), "switched": self.switched.get(host)}
 
     def hold(self) -> None:
         """Leave the verified release beside the old one; from here on no lease runs on any host."""
         # An interrupt between two hosts would leave some that hold it and some that do not.
         with uninterruptible():
-            self.step("hold", lambda session: session.call("hold", deploy=self.deploy, who=who()))
+            self.step(
+                "hold",
+                lambda session: session.call(
+                    "hold", deploy=self.deploy, who=who(), times=self.times(session.host, "hold")
+                ),
+            )
 
     def drain(self) -> None:
         """Stop what no longer serves. The release is committed: a failure here is a warning."""
@@ -283,10 +318,10 @@ class _Run:
             self.job.printer.warn(f"{host}: the old instance was not stopped: {error.message}; the next deploy does it")
 
     def verify(self, session: Session) -> None:
-        self.health[session.host] = session.call("verify").get("health")
-        if session.host not in self.moving:
-            # The release serves: its background processes follow. Where traffic moves first, they follow then.
-            session.call("settle")
+        look, *rest = self.verifying.pop(session.host)
+        self.health[session.host] = session.wait(look).get("health")
+        for number in rest:
+            session.wait(number)
 
     def work_on(self, hosts: list[str], phase: str, work: Callable[[Session], None]) -> None:
         """Run one phase on some hosts; within the failure budget a host that fails returns alone."""
@@ -308,10 +343,10 @@ class _Run:
 
     def commit(self) -> None:
         def work(session: Session) -> dict[str, Any]:
-            seconds = self.fleet.seconds[session.host]
             missing = sorted({*self.skipped, *self.left_out})
+            times = self.times(session.host, "commit")
             return self.insist(
-                session, "commit", deploy=self.deploy, seconds=seconds, missing=missing, canary=self.canary
+                session, "commit", deploy=self.deploy, times=times, missing=missing, canary=self.canary
             )
 
         # An interrupt between two hosts' commits would leave a mixed fleet.
@@ -392,11 +427,15 @@ class _Run:
         """Return each host; give one sentence on each host's state, and the hosts that need a person."""
 
         def work(session: Session) -> dict[str, Any]:
+            if self.verifying.pop(session.host, None) is not None:
+                # Nobody wants to know any more whether the release becomes healthy.
+                session.cancel()
             session.revive()
             if session.host in self.committed:
                 # It had been told to stay before another host failed: only a rollback of its own brings it back.
                 return self.undo_committed(session)
-            request: dict[str, Any] = {"deploy": self.deploy, "reason": reason, "result": "failed"}
+            times = self.times(session.host, "return")
+            request: dict[str, Any] = {"deploy": self.deploy, "reason": reason, "result": "failed", "times": times}
             if session.host in self.activated:
                 return self.insist(session, "return", canary=self.canary, **request)
             try:
@@ -489,6 +528,8 @@ class _Run:
                     "from": self.previous.get(host) or None,
                     "to": self.release if arrived else (self.previous.get(host) or None),
                     "seconds": self.fleet.seconds[host],
+                    "starts": self.fleet.starts[host],
+                    "switched": self.switched.get(host),
                     "health": self.health.get(host),
                     "bytes_sent": session.bytes_sent,
                     "channels": session.channels,
@@ -506,6 +547,7 @@ class _Run:
             "bundle": self.bundle.digest if self.bundle else "",
             "url": target.url,
             "seconds": round(time.time() - self.started, 3),
+            "switch_skew_ms": skew_ms(self.switched.values()),
             "hosts": hosts,
             "left_out": {**self.skipped, **self.left_out},
             "canary": self.canary,
@@ -641,12 +683,12 @@ def preflight(run: _Run, bundle: Bundle) -> None:
 
 def upload(run: _Run, bundle: Bundle) -> None:
     """Send what each host lacks. A cut connection is opened again and goes on where its objects ended."""
-    manifest = bundle.manifest()
     objects = bundle.objects()
     target = run.job.target
 
     def once(session: Session) -> None:
-        missing = [objects[index] for index in session.offer(manifest)]
+        number = run.offered.pop(session.host, None) or session.post("offer", payload=pack(bundle.manifest()))
+        missing = [objects[index] for index in session.wait(number)["missing"]]
         for compressed in (True, False):
             part = [m for m in missing if (m.kind == "file") is compressed]
             if part:
@@ -656,6 +698,7 @@ def upload(run: _Run, bundle: Bundle) -> None:
         for attempt in range(1, UPLOAD_ATTEMPTS + 1):
             try:
                 if not session.is_open:
+                    run.offered.pop(session.host, None)
                     session.reopen()
                     holder = {"who": who(), "since": time.time(), "what": "deploy", "deploy": run.deploy}
                     session.call("lock", holder=holder, wait=target.lease)
@@ -670,7 +713,9 @@ def upload(run: _Run, bundle: Bundle) -> None:
                 if run.fleet.board:
                     run.fleet.board.note(session.host, "the connection was cut; sending the rest")
 
-    run.step("upload", work)
+    _, failures = run.fleet.each("upload", work, narrow=True)
+    if failures:
+        raise _first(failures)
 
 
 def prepare(run: _Run, bundle: Bundle, variables: Mapping[str, Value]) -> None:

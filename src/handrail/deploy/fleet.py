@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# How long who takes locks in order waits at least: longer than somebody else's try of all of them lasts.
+TRY_SECONDS = 1.0
+
 
 class Fleet:
     """Sessions with all chosen hosts.
@@ -46,8 +49,16 @@ class Fleet:
         self.hosts = list(hosts if hosts is not None else target.hosts)
         self.sessions = {host: session(host, target, root) for host in self.hosts}
         self.board: Board | None = None
+        self.origin = time.monotonic()
         self.seconds: dict[str, dict[str, float]] = {host: {} for host in self.hosts}
-        self._pool = ThreadPoolExecutor(max_workers=max(1, min(target.connections, len(self.hosts) or 1)))
+        self.starts: dict[str, dict[str, float]] = {host: {} for host in self.hosts}
+        """When a phase first began on a host, in seconds since ``origin``."""
+        self.broken: dict[str, str] = {}
+        """The phase that failed on a host."""
+        # Logging in and sending are bounded; waiting for answers is not, else the slowest host would cost every
+        # wave its time. A thread that waits costs next to nothing.
+        self._pool = ThreadPoolExecutor(max_workers=max(1, len(self.hosts)))
+        self._narrow = ThreadPoolExecutor(max_workers=max(1, min(target.connections, len(self.hosts))))
         self._closed = threading.Event()
         self._pinger: threading.Thread | None = None
 
@@ -57,12 +68,16 @@ class Fleet:
     def __exit__(self, *_exc: object) -> None:
         self._closed.set()
         list(self._pool.map(lambda session: session.close(), self.sessions.values()))
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._narrow):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def each(
-        self, phase: str, work: Callable[[Session], T], hosts: Iterable[str] | None = None
+        self, phase: str, work: Callable[[Session], T], hosts: Iterable[str] | None = None, *, narrow: bool = False
     ) -> tuple[dict[str, T], dict[str, HandrailError]]:
         """Run ``work`` for each host in parallel; return (results, failures), both by host.
+
+        Args:
+            narrow: on no more hosts at once than the environment's ``connections``; for work that logs in or sends.
 
         An interrupt cancels what the hosts do, waits until they have stopped, and goes on as KeyboardInterrupt.
         """
@@ -80,16 +95,19 @@ class Fleet:
                 error.host = error.host or host
                 error.step = error.step or phase
                 failures[host] = error
+                if phase:
+                    self.note_time(host, phase, started)
+                    self.broken.setdefault(host, phase)
                 if self.board and phase:
                     self.board.fail(host, phase, error.message.removeprefix(f"{host}: "))
                 return
-            took = time.monotonic() - started
             if phase:
-                self.seconds[host][phase] = round(self.seconds[host].get(phase, 0.0) + took, 3)
+                took = self.note_time(host, phase, started)
                 if self.board:
                     self.board.finish(host, phase, took)
 
-        futures = [self._pool.submit(one, host) for host in chosen]
+        pool = self._narrow if narrow else self._pool
+        futures = [pool.submit(one, host) for host in chosen]
         try:
             wait(futures)
         except KeyboardInterrupt:
@@ -106,9 +124,21 @@ class Fleet:
             future.result()
         return {h: results[h] for h in chosen if h in results}, {h: failures[h] for h in chosen if h in failures}
 
+    def note_time(self, host: str, phase: str, started: float) -> float:
+        """Add a phase that began at ``started``, by the monotonic clock, and ends now; return its seconds."""
+        took = time.monotonic() - started
+        self.starts[host].setdefault(phase, round(started - self.origin, 3))
+        self.seconds[host][phase] = round(self.seconds[host].get(phase, 0.0) + took, 3)
+        return took
+
+    def times(self, host: str) -> dict[str, Any]:
+        """Return what a host's history keeps of this run's times; see `handrail.deploy.timeline`."""
+        failed = {"failed": self.broken[host]} if host in self.broken else {}
+        return {"seconds": self.seconds[host], "starts": self.starts[host], **failed}
+
     def connect(self) -> tuple[dict[str, dict[str, Any]], dict[str, HandrailError]]:
         """Open all sessions; return each host's facts, or why it could not be reached."""
-        facts, failures = self.each("connect", lambda session: session.open())
+        facts, failures = self.each("connect", lambda session: session.open(), narrow=True)
         self._pinger = threading.Thread(target=self._ping, daemon=True)
         self._pinger.start()
         return facts, failures
@@ -125,9 +155,12 @@ class Fleet:
                     session.ping()
 
     def lock(self, holder: dict[str, Any], wait_seconds: float) -> dict[str, dict[str, Any]]:
-        """Take every host's lock, one host after the other in one fixed order; all or none.
+        """Take every host's lock; all or none.
 
-        The order is the same for everyone, whatever hosts they chose, so of two deploys at once exactly one wins.
+        All are tried at once, and where nobody else wants one, that was it. Otherwise what was got is given back, and
+        they are taken one host after the other, in one order that is the same for everyone, whatever hosts they
+        chose: of two deploys at once exactly one wins. Nobody waits while he tries, so the two ways cannot block
+        each other; and who goes in order waits long enough for somebody's try to end.
 
         Raises:
             LockedError: somebody else holds a lock; names who and since when.
@@ -135,8 +168,16 @@ class Fleet:
         """
         taken: dict[str, dict[str, Any]] = {}
         try:
+            if len(self.hosts) > 1:
+                taken, failures = self._try_locks(holder)
+                if len(taken) == len(self.hosts):
+                    return taken
+                self.unlock(taken)
+                taken = {}
+                if failures:
+                    raise next(iter(failures.values()))
             for host in sorted(self.hosts):
-                taken[host] = self.sessions[host].call("lock", holder=holder, wait=wait_seconds)
+                taken[host] = self.sessions[host].call("lock", holder=holder, wait=max(wait_seconds, TRY_SECONDS))
         except HostError as error:
             self.unlock(taken)
             if error.kind == "locked":
@@ -147,12 +188,35 @@ class Fleet:
             raise
         return taken
 
-    def unlock(self, hosts: Iterable[str]) -> None:
-        for host in hosts:
+    def _try_locks(self, holder: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, HandrailError]]:
+        """Return (answers of the hosts whose lock was free, failures other than a lock that is held)."""
+        missed = threading.Event()
+
+        def work(session: Session) -> dict[str, Any] | None:
             try:
-                self.sessions[host].call("unlock")
+                answer = session.call("lock", holder=holder, wait=None)
+            except HostError as error:
+                missed.set()
+                if error.kind != "locked":
+                    raise
+                return None
+            if missed.is_set():
+                # The whole try has failed: give it back now, a slow host may keep the others waiting.
+                self.unlock([session.host])
+                return None
+            return answer
+
+        results, failures = self.each("", work)
+        return {host: answer for host, answer in results.items() if answer is not None}, failures
+
+    def unlock(self, hosts: Iterable[str]) -> None:
+        def work(session: Session) -> None:
+            try:
+                session.call("unlock")
             except HostError:
-                continue  # its agent is gone, and the lock with it
+                return  # its agent is gone, and the lock with it
+
+        list(self._pool.map(work, [self.sessions[host] for host in hosts]))
 
     @contextmanager
     def showing(self, board: Board) -> Iterator[None]:

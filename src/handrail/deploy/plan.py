@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.deploy.engine import MIB, _preflight
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.release import service_for, variable_digests
-from handrail.deploy.session import Session
+from handrail.deploy.session import Session, pack
 from handrail.errors import HandrailError
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def _plan_host(session: Session, facts: Mapping[str, Any], target: Target, bundl
     from handrail.build import check_wheels
 
     objects = bundle.objects()
-    missing = [objects[index] for index in session.offer(bundle.manifest())]
+    offered = session.call("offer", payload=pack(bundle.manifest()))
+    missing = [objects[index] for index in offered["missing"]]
     current = facts["current"]
     old = session.call("release_facts", release=current) if current else {}
     problems = list(check_wheels(bundle, facts)) if bundle.python else []

@@ -109,8 +109,11 @@ def choose_hosts(hosts: list[str], chosen: str) -> list[str]:
 
 def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]:
     """Do what ``inv deploy`` says; return the document of what happened."""
+    from handrail.deploy.connect import warm_up
+
     shop = open_workshop(root, options, printer)
     check_hold(shop.target, options)
+    warm_up()
     job = _job(shop)
     if options.abort:
         states = engine.abort(job)

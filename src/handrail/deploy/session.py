@@ -63,6 +63,7 @@ class Session:
         self._root = root
         self._write_lock = threading.Lock()
         self._next_id = 0
+        self._asked_before = 0
         self._cancelled = threading.Event()
         # Pings come from another thread, also while an agent is started: what it reads first must be itself.
         self._speaks = False
@@ -73,18 +74,23 @@ class Session:
     def open(self) -> dict[str, Any]:
         """Connect, start the agent and return what it says of its host (the ``hello`` facts)."""
         for left in reversed(range(OPENINGS)):
+            self._asked_before = self._next_id
             self._connection = connect(self.host, self._target, self._root)
             try:
-                self._start(f"exec python3 -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
+                self._start(
+                    f"exec python3 {' '.join(agent.FLAGS)} -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'"
+                )
+                self._send(agent.payload())
+                hello = self.post("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
+                self._skip_to_marker()
                 break
-            except HostError:
-                # A server that lets in and hangs up; nothing has run there yet.
+            except HostError as error:
+                # A server that lets in and hangs up; nothing has been changed there yet.
+                hung_up = error.kind == "lost" and (self._channel is None or self._channel.closed)
                 self.close()
-                if not left:
+                if not hung_up or not left:
                     raise
-        self._send(agent.payload())
-        self._skip_to_marker()
-        self.facts = self.call("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
+        self.facts = self.wait(hello)
         return self.facts
 
     def _start(self, command: str) -> None:
@@ -96,6 +102,9 @@ class Session:
             self._channel = self._connection.transport.open_session(timeout=SILENCE)
             self.channels += 1
             self._channel.settimeout(SILENCE)
+            # Paramiko waits for the server's word that the command was started; the agent's own first word says it as
+            # well, so what the agent needs goes on its way at once.
+            self._channel._wait_for_event = lambda: None
             self._channel.exec_command(command)
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise HostError(self.host, "lost", f"the connection was lost: {str(error) or 'closed'}") from None
@@ -134,7 +143,11 @@ class Session:
             raise HostError(self.host, "lost", f"the connection was lost: {error or 'closed'}") from None
         self.bytes_sent += len(data)
 
-    def _request(self, op: str, payload: bytes = b"", **params: Any) -> int:
+    def post(self, op: str, payload: bytes = b"", **params: Any) -> int:
+        """Send a request and do not wait: `wait` for its number. Requests are served in their order.
+
+        With ``after=number`` the agent refuses it (kind ``skipped``) where that earlier request failed.
+        """
         self._next_id += 1
         request = {"id": self._next_id, "op": op, **params}
         if payload:
@@ -142,7 +155,14 @@ class Session:
         self._send(json.dumps(request, separators=(",", ":")).encode() + b"\n" + payload)
         return self._next_id
 
-    def _await(self, number: int, on_event: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
+    def wait(self, number: int, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+        """Return the answer to a posted request; answers to earlier ones that nobody waited for are passed over.
+
+        Raises:
+            HostError: the agent refused, or the connection was lost.
+        """
+        if number <= self._asked_before:
+            raise HostError(self.host, "lost", "the connection was lost before the answer came")
         while True:
             line = self._read_line()
             if not line:
@@ -173,23 +193,17 @@ class Session:
         Raises:
             HostError: the agent refused, or the connection was lost.
         """
-        return self._await(self._request(op, payload, **params), on_event)
-
-    def offer(self, manifest: Mapping[str, Any]) -> list[int]:
-        """Send the manifest; return the indices of its unique objects that the host lacks."""
-        packed = zlib.compress(json.dumps(manifest, separators=(",", ":")).encode(), 6)
-        missing: list[int] = self.call("offer", payload=packed)["missing"]
-        return missing
+        return self.wait(self.post(op, payload, **params), on_event)
 
     def put(self, objects: Sequence[tuple[str, int, Path]], *, compressed: bool) -> dict[str, Any]:
         """Stream objects, given as (sha256, size in bytes, local path), in one request."""
-        number = self._request("put", objects=[[sha, size] for sha, size, _ in objects], compressed=compressed)
+        number = self.post("put", objects=[[sha, size] for sha, size, _ in objects], compressed=compressed)
         for frame in _frames((path for _, _, path in objects), compressed):
             if self._cancelled.is_set():
                 break
             self._send(b'{"op":"data","bytes":%d}\n' % len(frame) + frame)
         self._send(b'{"op":"end"}\n')
-        return self._await(number, None)
+        return self.wait(number)
 
     def ping(self) -> None:
         """Renew the lease. Failures show at the next call."""
@@ -240,6 +254,11 @@ class Session:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def pack(manifest: Mapping[str, Any]) -> bytes:
+    """Return the payload of ``offer``; ``missing`` in its answer: indices of unique objects that a host lacks."""
+    return zlib.compress(json.dumps(manifest, separators=(",", ":")).encode(), 6)
 
 
 def _frames(paths: Iterator[Path], compressed: bool) -> Iterator[bytes]:

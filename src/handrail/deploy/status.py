@@ -32,7 +32,7 @@ def collect_status(target: Target, root: Path, hosts: Sequence[str] | None = Non
         return _describe(session.host, answer)
 
     with Fleet(target, root, hosts) as fleet:
-        rows, failures = fleet.each("", look)
+        rows, failures = fleet.each("", look, narrow=True)
     described = [rows.get(host) or _unreachable(host, failures[host]) for host in fleet.hosts]
     return {
         "command": "status",

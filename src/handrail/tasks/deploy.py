@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.errors import UsageError
 from handrail.tasks.base import TaskContext, task
 
 if TYPE_CHECKING:
@@ -153,13 +155,23 @@ def status(c: TaskContext, env: str, json: bool = False) -> None:
 
 @task(
     group="deploy",
-    example="inv releases --env staging",
-    help={"env": _ENV, "json": _JSON},
+    example="inv releases --env staging --timeline 12 --svg timeline.svg",
+    help={
+        "env": _ENV,
+        "timeline": "show when each host did what in one deploy: a release's id or number",
+        "svg": "write the timeline as a picture into this file",
+        "json": _JSON,
+    },
 )
-def releases(c: TaskContext, env: str, json: bool = False) -> None:
+def releases(c: TaskContext, env: str, timeline: str = "", svg: str = "", json: bool = False) -> None:
     """List the releases that the hosts know, newest first."""
     from handrail.deploy.status import collect_releases, show_releases
 
+    if svg and not timeline:
+        raise UsageError("--svg: a picture is made of one deploy's timeline; say which with --timeline ID")
+    if timeline:
+        _show_timeline(c, env, timeline, svg)
+        return
     document = collect_releases(_target(c, env, "releases"), c.root)
     c.printer.result(document)
     show_releases(document, c.printer)
@@ -207,6 +219,17 @@ def scale(c: TaskContext, env: str, set_: list[str] | None = None, wait: float =
 
     shop = open_workshop(c.root, Options(environment=env), c.printer, "scale")
     c.printer.result(run_scale(shop.target, c.root, set_ or [], c.printer, wait=wait))
+
+
+def _show_timeline(c: TaskContext, env: str, wanted: str, svg: str) -> None:
+    from handrail.deploy.timeline import collect_timeline, save_svg, show_timeline
+
+    document = collect_timeline(_target(c, env, "releases"), c.root, wanted)
+    c.printer.result(document)
+    show_timeline(document, c.printer)
+    if svg:
+        save_svg(document, Path(svg))
+        c.printer.success(f"wrote {svg}")
 
 
 def _target(c: TaskContext, env: str, task: str) -> Target:

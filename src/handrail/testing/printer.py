@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handrail.errors import HandrailError
 from handrail.ui import Board, Printer
+
+if TYPE_CHECKING:
+    from handrail.ui.gantt import Chart
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ class RecordingPrinter(Printer):
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         self.tables.append((title, list(columns), [[self.mask(cell) for cell in row] for row in rows]))
         self.record("table", title, *columns, *(cell for row in rows for cell in row))
+
+    def chart(self, chart: Chart) -> None:
+        from handrail.ui.gantt import plain_chart
+
+        self.record("chart", "\n".join(plain_chart(chart, 80)))
 
     @contextmanager
     def section(self, title: str) -> Iterator[None]:

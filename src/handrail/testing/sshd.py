@@ -155,19 +155,14 @@ class SshdHost(Host):
             "Port": str(self.port),
             "HostKey": str(self.folder / "host_key"),
             "AuthorizedKeysFile": str(authorised),
-            "PidFile": "none",
-            "StrictModes": "no",  # test folders are below a world-writable /tmp
-            "UsePAM": "no",
-            "PasswordAuthentication": "no",
-            "KbdInteractiveAuthentication": "no",
-            "PermitRootLogin": "yes",
-            "PrintMotd": "no",
             "LogLevel": "DEBUG1",
             "ForceCommand": str(login),
+            # The user's own shell runs ForceCommand, and bash under sshd reads the real home's .bashrc first.
+            "SetEnv": f"HOME={self.home}",
             **self.options,
         }
         config = self.folder / "sshd_config"
-        config.write_text("".join(f"{key} {value}\n" for key, value in lines.items()), encoding="utf-8")
+        config.write_text(sshd_config(lines), encoding="utf-8")
         if os.geteuid() == 0:
             # sshd's folder for separated privileges; its package makes it at boot, which a container skips.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -226,3 +221,18 @@ class SshdHost(Host):
                 return probe.connect_ex(address) == 0
 
         wait_until(answers, f"supervisord of {self.name}")
+
+
+def sshd_config(lines: Mapping[str, str]) -> str:
+    """Return a test server's sshd_config: keys only, nothing of the machine's own log-ins, and ``lines``."""
+    settings = {
+        "PidFile": "none",
+        "StrictModes": "no",  # test folders are below a world-writable /tmp
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "PermitRootLogin": "yes",
+        "PrintMotd": "no",
+        **lines,
+    }
+    return "".join(f"{key} {value}\n" for key, value in settings.items())

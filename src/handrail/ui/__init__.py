@@ -11,10 +11,13 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handrail.config.secret import mask_secrets
 from handrail.errors import HandrailError
+
+if TYPE_CHECKING:
+    from handrail.ui.gantt import Chart
 
 
 class Board(ABC):
@@ -89,6 +92,10 @@ class Printer(ABC):
     @abstractmethod
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show ``rows`` under ``columns``; an empty ``title`` is left out."""
+
+    @abstractmethod
+    def chart(self, chart: Chart) -> None:
+        """Show a chart of hosts by time."""
 
     @abstractmethod
     def section(self, title: str) -> AbstractContextManager[None]:

@@ -22,6 +22,8 @@ from handrail.ui.streams import has_colour, has_terminal, width_of, without_cont
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from handrail.ui.gantt import Chart
+
 _STYLES = {"good": "32", "warning": "33", "bad": "31;1", "command": "36", "dim": "2", "bold": "1"}
 
 _REMEMBERED = 200  # lines of output, so that a card does not repeat what stands just above it
@@ -82,6 +84,19 @@ class TextPrinter(Printer):
         from handrail.ui.tables import plain_table
 
         for line in plain_table(title, columns, cells):
+            self._write(line, self._out)
+
+    def chart(self, chart: Chart) -> None:
+        chart = chart.cleaned(self.clean)
+        width = min(width_of(self._out, self._environ), 120)
+        if self._above is None and has_terminal(self._out, self._environ):
+            from handrail.ui.gantt import rich_chart
+
+            self._show(rich_chart(chart, width), self._out)
+            return
+        from handrail.ui.gantt import plain_chart
+
+        for line in plain_chart(chart, width):
             self._write(line, self._out)
 
     @contextmanager

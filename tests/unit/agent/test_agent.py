@@ -37,7 +37,8 @@ class Client:
 
     def __init__(self, root: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-c", agent.BOOTSTRAP],
+            [sys.executable, *agent.FLAGS, "-u", "-c", agent.BOOTSTRAP],
+            env={**os.environ, "XDG_CACHE_HOME": str(root / "cache")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -361,6 +362,66 @@ def test_pings_keep_an_activated_host_waiting(connect: Callable[[], Client], app
         time.sleep(0.1)  # the lease must really pass: twice its length goes by here
     client.call("commit", deploy="d2")
     assert serves(app) == "2-def"
+
+
+def test_a_request_that_follows_a_failed_one_is_not_served(connect: Callable[[], Client], app: Path) -> None:
+    client = connect()
+    client.send("begin", state={"deploy": "d", "release": "1-abc"}, keep=5)
+    client.send("lock", holder={}, after=client.number)
+    skipped = client.number
+    client.send("lock", holder={}, after=skipped)
+    with pytest.raises(RefusalError) as refused:
+        client.answer()
+    assert refused.value.kind == "skipped"
+    assert not (app / "lock").exists()
+    client.send("lock", holder={}, after=client.number + 100)
+    assert client.answer()["number"] == 0
+
+
+def test_who_does_not_wait_for_a_lock_is_told_at_once(connect: Callable[[], Client]) -> None:
+    first, second = connect(), connect()
+    first.lock()
+    started = time.monotonic()
+    with pytest.raises(RefusalError) as refused:
+        second.call("lock", holder={}, wait=None)
+    assert refused.value.kind == "locked"
+    assert time.monotonic() - started < 0.4
+
+
+def test_the_compiled_agent_is_kept_by_who_changes_the_host_and_used_by_the_next(
+    connect: Callable[[], Client], tmp_path: Path
+) -> None:
+    def kept() -> list[Path]:
+        return sorted((tmp_path / "cache" / "handrail").glob("agent-*"))
+
+    client = connect()
+    assert kept() == [], "looking keeps nothing"
+    client.lock()
+    client.begin("1-abc", "d1")
+    (path,) = kept()
+    assert path.stat().st_mode & 0o777 == 0o600
+    written = path.stat().st_mtime_ns
+    client.kill()
+    again = connect()
+    again.lock(wait=5)
+    again.begin("1-abc", "d1")
+    assert (kept(), path.stat().st_mtime_ns) == ([path], written)
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"7\nabc", b"0\n"], ids=["empty", "text", "checksum", "nothing"])
+def test_a_damaged_compiled_agent_is_passed_over_and_replaced(
+    connect: Callable[[], Client], tmp_path: Path, damage: bytes
+) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    client.kill()
+    (path,) = (tmp_path / "cache" / "handrail").glob("agent-*")
+    path.write_bytes(damage)
+    again = connect()
+    again.lock(wait=5)
+    again.begin("1-abc", "d1")
+    assert path.stat().st_size > 1000
 
 
 def test_the_guardian_returns_a_host_whose_agent_was_killed(connect: Callable[[], Client], app: Path) -> None:
