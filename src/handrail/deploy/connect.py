@@ -263,6 +263,7 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
     kwargs = connection.connect_kwargs
     kwargs.setdefault("banner_timeout", CONNECT_TIMEOUT)
     kwargs.setdefault("auth_timeout", CONNECT_TIMEOUT)
+    kwargs.setdefault("transport_factory", _transport)
     if given := _given_key():
         kwargs.update(pkey=given, allow_agent=False, look_for_keys=False)
         kwargs.pop("key_filename", None)
@@ -270,6 +271,16 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
         kwargs.setdefault("allow_agent", False)
         kwargs.setdefault("look_for_keys", False)
     return connection
+
+
+def _transport(*args: Any, **kwargs: Any) -> Any:
+    """Return Paramiko's transport with AES-GCM first: a third less work than CTR with a MAC of its own."""
+    import paramiko
+
+    transport = paramiko.Transport(*args, **kwargs)
+    options = transport.get_security_options()
+    options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
+    return transport
 
 
 def _trust_keys_of(client: Any, name: str, path: Path) -> None:

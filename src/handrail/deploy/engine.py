@@ -26,6 +26,7 @@ from handrail.config.batches import split
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.migrations import lower, migrations_after, schema_goal
+from handrail.deploy.parcels import Parcels
 from handrail.deploy.release import (
     environment_text,
     launchers_for,
@@ -692,7 +693,8 @@ def upload(run: _Run, bundle: Bundle) -> None:
         for compressed in (True, False):
             part = [m for m in missing if (m.kind == "file") is compressed]
             if part:
-                session.put([(m.sha256, m.size, _source(m)) for m in part], compressed=compressed)
+                parcel = [(m.sha256, m.size, _source(m)) for m in part]
+                session.put(parcel, parcels.frames(parcel, compressed=compressed), compressed=compressed)
 
     def work(session: Session) -> None:
         for attempt in range(1, UPLOAD_ATTEMPTS + 1):
@@ -713,7 +715,8 @@ def upload(run: _Run, bundle: Bundle) -> None:
                 if run.fleet.board:
                     run.fleet.board.note(session.host, "the connection was cut; sending the rest")
 
-    _, failures = run.fleet.each("upload", work, narrow=True)
+    with Parcels() as parcels:
+        _, failures = run.fleet.each("upload", work, narrow=True)
     if failures:
         raise _first(failures)
 

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,12 @@ from handrail.errors import HandrailError
 
 if TYPE_CHECKING:
     from handrail.config.target import Target
+    from handrail.deploy.parcels import Object
 
 # The agent beats every 2 s, whatever it does: a silence of this many seconds is a dead link or a frozen host.
 SILENCE = 20.0
 # How often a connection is made before a host counts as lost that closes it at once.
 OPENINGS = 3
-FRAME = 1 << 17
 
 
 class HostError(HandrailError):
@@ -195,10 +195,10 @@ class Session:
         """
         return self.wait(self.post(op, payload, **params), on_event)
 
-    def put(self, objects: Sequence[tuple[str, int, Path]], *, compressed: bool) -> dict[str, Any]:
-        """Stream objects, given as (sha256, size in bytes, local path), in one request."""
+    def put(self, objects: Sequence[Object], frames: Iterable[bytes], *, compressed: bool) -> dict[str, Any]:
+        """Stream objects in one request; ``frames`` are their bytes, see `handrail.deploy.parcels`."""
         number = self.post("put", objects=[[sha, size] for sha, size, _ in objects], compressed=compressed)
-        for frame in _frames((path for _, _, path in objects), compressed):
+        for frame in frames:
             if self._cancelled.is_set():
                 break
             self._send(b'{"op":"data","bytes":%d}\n' % len(frame) + frame)
@@ -259,19 +259,3 @@ class Session:
 def pack(manifest: Mapping[str, Any]) -> bytes:
     """Return the payload of ``offer``; ``missing`` in its answer: indices of unique objects that a host lacks."""
     return zlib.compress(json.dumps(manifest, separators=(",", ":")).encode(), 6)
-
-
-def _frames(paths: Iterator[Path], compressed: bool) -> Iterator[bytes]:
-    """Yield the files' bytes as frames of about `FRAME` bytes, compressed as one stream or raw."""
-    packer = zlib.compressobj(1) if compressed else None
-    pending = bytearray()
-    for path in paths:
-        with path.open("rb") as stream:
-            while chunk := stream.read(FRAME):
-                pending += packer.compress(chunk) if packer else chunk
-                if len(pending) >= FRAME:
-                    yield bytes(pending)
-                    pending.clear()
-    pending += packer.flush() if packer else b""
-    if pending:
-        yield bytes(pending)

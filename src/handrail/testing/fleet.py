@@ -11,6 +11,7 @@ import copy
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -128,6 +129,8 @@ class LoopbackFleet:
             # Bash under sshd reads the real home's .bashrc, before it runs the login script.
             "SetEnv": f"HOME={self.folder / 'client'}",
             "LogLevel": "ERROR",
+            # Other tools upload with it.
+            "Subsystem": f"sftp {_sftp_server()}",
         }
         listen = "".join(f"ListenAddress {host.address}:{host.port}\n" for host in hosts)
         config.write_text(listen + sshd_config(lines), encoding="utf-8")
@@ -181,6 +184,11 @@ cd "$HOME" || exit 1
 exec env -i LANG=C.UTF-8 SHELL=/bin/sh HOME="$HOME" PATH={path} USER="$USER" LOGNAME="$USER" \\
     /bin/sh -c "${{SSH_ORIGINAL_COMMAND:-exec /bin/sh}}"
 """
+
+
+def _sftp_server() -> str:
+    places = ("/usr/lib/openssh", "/usr/libexec", "/usr/libexec/openssh", "/usr/lib/ssh")
+    return shutil.which("sftp-server", path=":".join(places)) or "internal-sftp"
 
 
 def _path() -> str:
