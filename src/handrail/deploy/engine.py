@@ -346,9 +346,7 @@ class _Run:
         def work(session: Session) -> dict[str, Any]:
             missing = sorted({*self.skipped, *self.left_out})
             times = self.times(session.host, "commit")
-            return self.insist(
-                session, "commit", deploy=self.deploy, times=times, missing=missing, canary=self.canary
-            )
+            return self.insist(session, "commit", deploy=self.deploy, times=times, missing=missing, canary=self.canary)
 
         # An interrupt between two hosts' commits would leave a mixed fleet.
         with uninterruptible():

@@ -77,9 +77,7 @@ class Session:
             self._asked_before = self._next_id
             self._connection = connect(self.host, self._target, self._root)
             try:
-                self._start(
-                    f"exec python3 {' '.join(agent.FLAGS)} -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'"
-                )
+                self._start(f"exec python3 {' '.join(agent.FLAGS)} -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
                 self._send(agent.payload())
                 hello = self.post("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
                 self._skip_to_marker()
