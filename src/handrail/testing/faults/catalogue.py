@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from handrail.testing.faults.strike import Strike
 
 Work = Callable[["Strike"], None]
+BASHRC = "/home/deploy/.bashrc"
 UNTIL_PREPARED = ("begun", "prepared")
 FROM_ACTIVATION = ("activating", "activated")
 ALL = (*UNTIL_PREPARED, *FROM_ACTIVATION)
@@ -174,25 +176,15 @@ def leave_a_link(strike: Strike) -> None:
     )
 
 
-CLOCK = """\
-import time
-true = time.time
-time.time = lambda: true() + {seconds}
-"""
-
-
 def skew_clock(days: int, strike: Strike) -> None:
-    """Set the agent's clock wrong. A container has its machine's clock, so the host's Python is told another one."""
+    """Set the clock wrong for all that a login starts: a container has its machine's, so programs are told another."""
     host = strike.host
-    place = host.run("python3 -m site --user-site", check=False).stdout.strip()
-    clock = f"{place}/usercustomize.py"
-    host.run_as_root(
-        f"mkdir -p {place}; cat > {clock}; chown -R deploy: /home/deploy/.local",
-        stdin=CLOCK.format(seconds=days * 86400),
-    )
-    year = int(host.run("python3 -c 'import time; print(time.gmtime(time.time()).tm_year)'").stdout)
+    library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1".replace("x86_64", platform.machine())
+    # The first line: what comes later in Debian's file is for interactive shells.
+    host.run_as_root(f"test -e {library} && sed -i '1i export LD_PRELOAD={library} FAKETIME={days:+d}d' {BASHRC}")
+    strike.after.callback(host.run_as_root, f"sed -i '/faketime/d' {BASHRC}")
+    year = int(host.run("python3 -I -S -c 'import time; print(time.gmtime().tm_year)'").stdout)
     assert year != time.gmtime().tm_year, "the host's clock is right"
-    strike.after.callback(host.run_as_root, f"rm -f {clock}")
 
 
 def deploy_at_the_same_time(strike: Strike) -> None:
