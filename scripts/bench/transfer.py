@@ -58,7 +58,7 @@ def main() -> None:
         for case, version in (("first", 1), ("one line changed", 2), ("nothing changed", 2)):
             project.write("shop/__main__.py", SERVICE.format(version=version))
             if version == 1:
-                subprocess.run(["uv", "lock", "--quiet"], cwd=project.folder, check=True)
+                subprocess.run([sys.executable, "-m", "uv", "lock", "--quiet"], cwd=project.folder, check=True)
             project.commit(case)
             before = wire.sent
             with host.counting_channels() as channels:
