@@ -143,10 +143,12 @@ class Scene:
         return subprocess.run(words, capture_output=True).returncode == 0
 
     def settle(self, seconds: float = 40.0) -> list[str]:
-        """Wait until nobody holds a lock; return what is broken where that does not come."""
+        """Wait until nobody holds a lock and all services answer; return what is broken where that does not come."""
         try:
             for host in self.hosts:
                 wait_until(partial(self.lock_is_free, host), f"the lock on {host.name}", seconds)
+                # A service that was killed is started again by its manager, after a second.
+                wait_until(lambda host=host: self.ask(host).version, f"an answer of {host.name}", 10)  # type: ignore[misc]
         except AssertionError as error:
             return [str(error)]
         return []
