@@ -56,7 +56,7 @@ def scale(agent, request, _payload):
     before, specs_before = read_scale(app), installed_workers(app)
     write_scale(app, request["scale"])
     try:
-        bring(app, request["processes"], release, restart=False)
+        bring(app, (request["service"] or {}).get("processes") or {}, release, restart=False)
         if before.get("web") != request["scale"].get("web"):
             restart_web(app, request["service"], release)
     except (Refused, OSError):

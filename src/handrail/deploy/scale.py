@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.engine import who
 from handrail.deploy.fleet import Fleet
-from handrail.deploy.release import service_for, worker_specs
+from handrail.deploy.release import service_for
 from handrail.deploy.session import Session
 from handrail.errors import DeployReturnedError, PreflightError, UsageError, did_you_mean
 
@@ -64,9 +64,7 @@ def run_scale(
 
             def change(session: Session, scale: dict[str, int]) -> None:
                 fact = {**facts[session.host], "scale": scale}
-                service = service_for(target, fact)
-                answer = session.call("scale", scale=scale, processes=worker_specs(target, fact), service=service)
-                done[session.host] = answer["scale"]
+                done[session.host] = session.call("scale", scale=scale, service=service_for(target, fact))["scale"]
 
             _, failures = fleet.each("", lambda session: change(session, {**before[session.host], **numbers}))
             if failures:
