@@ -12,18 +12,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.canary import Verdict, judge, line, sample
+from handrail.deploy.returning import insist
 from handrail.errors import TaskFailedError
 
 if TYPE_CHECKING:
     from handrail.config.schema import Canary
-    from handrail.deploy.engine import _Run
+    from handrail.deploy.running import Run
     from handrail.deploy.session import Session
 
 LOOK_EVERY = 1.0
 SAY_EVERY = 30.0
 
 
-def bake(run: _Run) -> None:
+def bake(run: Run) -> None:
     """Take the canary through its steps; when this returns, all traffic may move.
 
     A host that served nothing before has nothing to compare with; it takes no part.
@@ -65,7 +66,7 @@ def bake(run: _Run) -> None:
             raise TaskFailedError(message, step="bake", lines=_table(run))
 
 
-def _split(run: _Run, shares: dict[str, int]) -> None:
+def _split(run: Run, shares: dict[str, int]) -> None:
     run.step("", lambda session: session.call("split", share=shares[session.host]), list(shares))
 
 
@@ -76,13 +77,13 @@ def shares_of(step: int | str, hosts: Sequence[str]) -> dict[str, int]:
     return dict.fromkeys(hosts, int(step.rstrip("%")))
 
 
-def _watch(run: _Run, step: int | str, rules: Canary, hosts: Sequence[str], started: float) -> Verdict:
-    """Measure until there is a verdict; each look is in `_Run.canary`, the last one stays."""
+def _watch(run: Run, step: int | str, rules: Canary, hosts: Sequence[str], started: float) -> Verdict:
+    """Measure until there is a verdict; each look is in `Run.canary`, the last one stays."""
     said = started
     run.canary.append({"step": step})
 
     def measure(session: Session) -> dict[str, Any]:
-        return run.insist(session, "measure")
+        return insist(run, session, "measure")
 
     while True:
         # Not a sleep: Ctrl-C is answered at once, and the leases are renewed meanwhile.
@@ -109,7 +110,7 @@ def _watch(run: _Run, step: int | str, rules: Canary, hosts: Sequence[str], star
             run.job.printer.info(f"{line('canary', canary, rules)} | {line('rest', rest, rules)} | {verdict.why}")
 
 
-def _show(run: _Run, answers: dict[str, dict[str, Any]], rules: Canary, step: str) -> None:
+def _show(run: Run, answers: dict[str, dict[str, Any]], rules: Canary, step: str) -> None:
     if run.fleet.board is None:
         return
     for host, answer in answers.items():
@@ -123,7 +124,7 @@ def _named(step: int | str) -> str:
     return f"{step.rstrip('%')} % of the traffic"
 
 
-def _table(run: _Run) -> list[str]:
+def _table(run: Run) -> list[str]:
     rows = []
     for look in run.canary:
         if "canary" not in look:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.deploy.engine import who
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.session import HostError, Session
+from handrail.deploy.who import who
 from handrail.errors import ConfigError, DeployReturnedError, NeedsPersonError, PreflightError, UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from handrail.deploy.session import HostError
 from handrail.errors import PreflightError, UsageError
 
 if TYPE_CHECKING:
-    from handrail.deploy.engine import _Run
+    from handrail.deploy.running import Run
     from handrail.deploy.session import Session
 
 
@@ -58,7 +58,7 @@ def schema_goal(
     return str(known[-1])
 
 
-def lower(run: _Run, state: str) -> None:
+def lower(run: Run, state: str) -> None:
     """Bring the schema back to ``state`` on the first host; from here on a failure brings it up again."""
     target, printer, first = run.job.target, run.job.printer, run.fleet.hosts[0]
     command = target.service.migrate_down if target.service else ""

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.deploy.engine import MIB, _preflight
+from handrail.deploy.failures import as_preflight
 from handrail.deploy.fleet import Fleet
+from handrail.deploy.preparing import MIB
 from handrail.deploy.release import service_for, variable_digests
 from handrail.deploy.session import Session, pack
 from handrail.errors import HandrailError
@@ -33,10 +34,10 @@ def make_plan(
     with Fleet(target, root, hosts) as fleet:
         facts, failures = fleet.connect()
         if failures:
-            raise _preflight(failures, "connect")
+            raise as_preflight(failures, "connect")
         rows, failures = fleet.each("", lambda session: _plan_host(session, facts[session.host], target, bundle))
         if failures:
-            raise _preflight(failures, "plan")
+            raise as_preflight(failures, "plan")
     plans = []
     for host in fleet.hosts:
         row = rows[host]

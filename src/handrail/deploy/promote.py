@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handrail.deploy.engine import Job, _run
+from handrail.deploy.document import document
+from handrail.deploy.running import Job, running
 from handrail.deploy.status import held_line
 from handrail.errors import PreflightError
 
@@ -24,7 +25,7 @@ def promote(job: Job) -> dict[str, Any]:
         PreflightError: not every host holds the same release; nothing was changed.
         HandrailError: as in a deploy.
     """
-    with _run(job, "promote") as run:
+    with running(job, "promote") as run:
         run.connect()
         held_everywhere(run.facts, job.target.environment)
         run.show_board(PROMOTE_PHASES)
@@ -38,7 +39,7 @@ def promote(job: Job) -> dict[str, Any]:
         run.hook("before_commit")
         run.commit()
         run.drain()
-        return {**run.document("good"), "bundle": state["bundle"], "held": state["held"]}
+        return {**document(run, "good"), "bundle": state["bundle"], "held": state["held"]}
 
 
 def held_everywhere(facts: Mapping[str, Mapping[str, Any]], env: str) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy import engine
+from handrail.deploy.aborting import abort
 from handrail.deploy.report import github_summary
+from handrail.deploy.running import Job
 from handrail.errors import HandrailError, PreflightError, TaskFailedError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]
     warm_up()
     job = _job(shop)
     if options.abort:
-        states = engine.abort(job)
+        states = abort(job)
         for host, sentence in states.items():
             printer.info(f"{host}: {sentence}")
         return {"command": "abort", "environment": options.environment, "hosts": states}
@@ -312,8 +314,8 @@ def _nothing_changed() -> Iterator[None]:
         ) from None
 
 
-def _job(shop: Workshop) -> engine.Job:
-    return engine.Job(
+def _job(shop: Workshop) -> Job:
+    return Job(
         target=shop.target,
         root=shop.root,
         printer=shop.printer,

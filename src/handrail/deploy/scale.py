@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.deploy.engine import who
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.release import service_for
 from handrail.deploy.session import Session
+from handrail.deploy.who import who
 from handrail.errors import DeployReturnedError, PreflightError, UsageError, did_you_mean
 
 if TYPE_CHECKING:

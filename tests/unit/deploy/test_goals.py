@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handrail.deploy.engine import rollback_goal
+from handrail.deploy.goals import rollback_goal
 from handrail.deploy.release import release_number
 from handrail.deploy.run import choose_hosts
 from handrail.errors import PreflightError, UsageError

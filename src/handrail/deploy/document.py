@@ -1,0 +1,76 @@
+"""A run as data: the one JSON document that ``--json`` prints, and what hooks are told."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from handrail.deploy.timeline import skew_ms
+from handrail.errors import HandrailError
+
+if TYPE_CHECKING:
+    from handrail.deploy.running import Run
+
+
+def hook_facts(run: Run, step: str) -> dict[str, str]:
+    target = run.job.target
+    return {
+        "HANDRAIL_ENV": target.environment,
+        "HANDRAIL_APP": target.app,
+        "HANDRAIL_RELEASE": run.release,
+        "HANDRAIL_COMMIT": run.bundle.commit if run.bundle else run.commit_sha,
+        "HANDRAIL_BUNDLE": run.bundle.digest if run.bundle else "",
+        "HANDRAIL_HOSTS": " ".join(run.fleet.hosts),
+        "HANDRAIL_STEP": step,
+        "HANDRAIL_PREVIOUS": next((p for p in run.previous.values() if p), ""),
+    }
+
+
+def undo(run: Run) -> str:
+    """Return the command that takes this run back."""
+    command = f"inv rollback --env {run.job.target.environment}"
+    previous = next((p for p in run.previous.values() if p), "")
+    return f"{command} --to {previous}" if run.kind == "rollback" else command
+
+
+def document(run: Run, result: str, error: HandrailError | None = None) -> dict[str, Any]:
+    """Return the run as the one JSON document that ``--json`` prints."""
+    target = run.job.target
+    hosts = []
+    for host in run.fleet.hosts:
+        session = run.fleet.sessions[host]
+        arrived = result == "good" and host not in run.left_out
+        hosts.append(
+            {
+                "host": host,
+                "from": run.previous.get(host) or None,
+                "to": run.release if arrived else (run.previous.get(host) or None),
+                "seconds": run.fleet.seconds[host],
+                "starts": run.fleet.starts[host],
+                "switched": run.switched.get(host),
+                "health": run.health.get(host),
+                "bytes_sent": session.bytes_sent,
+                "channels": session.channels,
+                "state": (error.host_states.get(host, "") if error else ""),
+            }
+        )
+    return {
+        "command": run.kind,
+        "environment": target.environment,
+        "app": target.app,
+        "result": result,
+        "release": run.release,
+        "previous": next((p for p in run.previous.values() if p), None),
+        "commit": run.bundle.commit if run.bundle else run.commit_sha,
+        "bundle": run.bundle.digest if run.bundle else "",
+        "url": target.url,
+        "seconds": round(time.time() - run.started, 3),
+        "switch_skew_ms": skew_ms(run.switched.values()),
+        "hosts": hosts,
+        "left_out": {**run.skipped, **run.left_out},
+        "canary": run.canary,
+        "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,
+        "exit_code": error.exit_code if error else 0,
+        "schema": run.schema,
+        "undo": undo(run) if result == "good" else "",
+    }

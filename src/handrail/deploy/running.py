@@ -1,0 +1,339 @@
+"""One run over all hosts, as named steps: what deploys, rollbacks and promotions are made of."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail import agent
+from handrail.config.batches import split
+from handrail.deploy.document import document, hook_facts
+from handrail.deploy.failures import as_preflight, first_failure, is_unreachable
+from handrail.deploy.fleet import Fleet
+from handrail.deploy.interrupts import interruptible, uninterruptible
+from handrail.deploy.release import service_for
+from handrail.deploy.returning import bring_back, fail, insist
+from handrail.deploy.session import HostError, Session, pack
+from handrail.deploy.who import who
+from handrail.errors import HandrailError, NeedsPersonError, PreflightError
+
+if TYPE_CHECKING:
+    from handrail.build.bundle import Bundle
+    from handrail.config.target import Target
+    from handrail.ui import Printer
+
+HookRunner = Callable[[str, Mapping[str, str]], None]
+
+
+@dataclass
+class Job:
+    """What `deploy` and `roll_back` work on.
+
+    Args:
+        hosts: the chosen hosts, a subset of the target's.
+        run_hooks: called with a moment (``before_upload`` …) and the facts; raises to stop the deploy.
+        wait: seconds to wait for somebody else's lock.
+        skip_unreachable: go on without the hosts that cannot be reached, and remember which they were.
+        hold: end with the new release proved beside the old one, and the traffic still on the old.
+        with_migrations: a rollback brings the schema back too, before the code.
+    """
+
+    target: Target
+    root: Path
+    printer: Printer
+    hosts: list[str]
+    run_hooks: HookRunner = lambda _moment, _facts: None
+    wait: float = 0.0
+    resume: bool = False
+    skip_unreachable: bool = False
+    hold: bool = False
+    with_migrations: bool = False
+
+
+@dataclass
+class Run:
+    """The state of one run; its methods are the steps."""
+
+    job: Job
+    fleet: Fleet
+    kind: str
+    deploy: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    release: str = ""
+    commit_sha: str = ""
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    services: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    previous: dict[str, str] = field(default_factory=dict)
+    locked: bool = False
+    begun: bool = False
+    activated: set[str] = field(default_factory=set)
+    """Hosts where activation has begun: they return, the others forget."""
+    moving: set[str] = field(default_factory=set)
+    """Hosts where the new release stands beside the old one, so that traffic has to move."""
+    switched: dict[str, float] = field(default_factory=dict)
+    """When hosts switched, by this machine's clock, in seconds since the fleet's origin."""
+    committed: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Hosts that could not be reached and were left out, each with the reason."""
+    failures: dict[str, HandrailError] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Hosts that failed within the budget and keep the release that they had, each with the reason."""
+    canary: list[dict[str, Any]] = field(default_factory=list)
+    """What was measured in each step of a canary, with the verdict."""
+    health: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    bundle: Bundle | None = None
+    migrate_skipped: bool = False
+    schema: dict[str, str] | None = None
+    """What ``migrate_state`` printed before and after the migration of this deploy."""
+    offered: dict[str, int] = field(default_factory=dict)
+    verifying: dict[str, list[int]] = field(default_factory=dict)
+    """Requests that were posted with the one before them, by host: a round trip less."""
+    display: ExitStack = field(default_factory=ExitStack)
+
+    def show_board(self, phases: Sequence[str]) -> None:
+        """Show progress from here on; what asks the user something must come before."""
+        if self.job.target.strategy in agent.SIDE_BY_SIDE:
+            # Two instances side by side: the verified one gets the traffic, the other one ends after the commit.
+            phases = [*phases[:-1], *(["hold"] if self.job.hold else [*self.baking, "switch", "commit", "drain"])]
+        board = self.display.enter_context(self.job.printer.board(self.fleet.hosts, phases))
+        self.display.enter_context(self.fleet.showing(board))
+
+    @property
+    def baking(self) -> list[str]:
+        """The phase in which a canary is watched; a rollback goes to what is known, and has none."""
+        return ["bake"] if self.job.target.strategy == "canary" and self.kind == "deploy" else []
+
+    def step(self, phase: str, work: Callable[[Session], Any], hosts: Sequence[str] | None = None) -> dict[str, Any]:
+        """Run one phase on the hosts; the first failure is the phase's."""
+        results, failures = self.fleet.each(phase, work, hosts)
+        if failures:
+            raise first_failure(failures)
+        return results
+
+    def connect(self) -> None:
+        facts, failures = self.fleet.connect()
+        gone = {host: e.message for host, e in failures.items() if is_unreachable(e)}
+        if self.job.skip_unreachable and facts and len(gone) == len(failures):
+            self.skipped = gone
+            self.fleet.drop(gone)
+        elif failures:
+            raise as_preflight(failures, "connect")
+        self.facts = facts
+        target = self.job.target
+        for host in self.fleet.hosts:
+            try:
+                self.services[host] = service_for(target, facts[host])
+            except HandrailError as error:
+                error.host = host
+                raise
+            self.previous[host] = facts[host]["current"]
+
+    def lock(self, what: str) -> None:
+        started = time.monotonic()
+        holder = {"who": who(), "since": time.time(), "what": what, "deploy": self.deploy}
+        try:
+            answers = self.fleet.lock(holder, self.job.wait)
+        except HostError as error:
+            if error.kind == "return-failed":
+                raise NeedsPersonError(
+                    f"{error.host}: {error.message}",
+                    host=error.host,
+                    step="lock",
+                    next_step=f"look at: inv logs --env {self.job.target.environment}",
+                ) from None
+            raise as_preflight({error.host: error}, "lock") from None
+        self.locked = True
+        for host, answer in answers.items():
+            if answer["recovered"]:
+                self.job.printer.warn(f"{host}: {answer['recovered']}")
+            self.facts[host]["transaction"] = answer["transaction"]
+            self.facts[host]["number"] = answer["number"]
+            took = self.fleet.note_time(host, "lock", started)
+            if self.fleet.board:
+                self.fleet.board.finish(host, "lock", took)
+
+    def begin(self, bundle: Bundle | None) -> None:
+        """Open the transaction everywhere; from here on hosts remember this deploy."""
+        digests = [member.sha256 for member in bundle.objects()] if bundle else []
+        state = {
+            "deploy": self.deploy,
+            "release": self.release,
+            "kind": self.kind,
+            "who": who(),
+            "since": self.started,
+            "commit": bundle.commit if bundle else "",
+            "version": bundle.version if bundle else "",
+            "bundle": bundle.digest if bundle else "",
+        }
+        self.begun = True
+        keep = self.job.target.keep
+        manifest = pack(bundle.manifest()) if bundle else b""
+
+        def work(session: Session) -> dict[str, Any]:
+            begin = session.post("begin", state=state, keep=keep, digests=digests)
+            if manifest:
+                self.offered[session.host] = session.post("offer", payload=manifest, after=begin)
+            return session.wait(begin)
+
+        answers = self.step("", work)
+        for host, answer in answers.items():
+            self.previous[host] = answer["state"]["from"] or ""
+            self.commit_sha = answer["state"].get("commit") or ""
+            self.migrate_skipped = self.migrate_skipped or bool(answer["state"].get("migrate_ran"))
+
+    def roll_out(self) -> None:
+        """Activate and verify: all hosts at once, or batch by batch where the environment rolls."""
+        target = self.job.target
+        batches = [self.fleet.hosts]
+        if target.strategy == "rolling":
+            batches = split(self.fleet.hosts, target.batches)
+        for number, batch in enumerate(batches):
+            if number and target.batch_wait and self.kind == "deploy":
+                # Not a sleep: Ctrl-C is answered at once, and the leases are renewed meanwhile.
+                threading.Event().wait(target.batch_wait)
+            self.work_on(batch, "activate", self.activate)
+            self.work_on([host for host in batch if host not in self.left_out], "verify", self.verify)
+        if self.left_out and set(self.left_out) >= set(self.fleet.hosts):
+            raise next(iter(self.failures.values()))
+        if self.job.hold:
+            return
+        if self.baking:
+            from handrail.deploy.baking import bake
+
+            bake(self)
+        # Every new instance is well before any traffic moves; then it moves on all hosts at once.
+        self.step(
+            "switch" if target.strategy in agent.SIDE_BY_SIDE else "",
+            self.switch,
+            sorted(self.moving, key=self.fleet.hosts.index),
+        )
+
+    def activate(self, session: Session) -> None:
+        self.activated.add(session.host)
+        number = session.post(
+            "activate",
+            service=self.services[session.host],
+            lease=self.job.target.lease,
+            promote=self.deploy if self.kind == "promote" else "",
+            who=who(),
+        )
+        verify = session.post("verify", after=number)
+        self.verifying[session.host] = [verify]
+        answer = session.wait(number)
+        self.note_switch(session.host, answer["switched_ago"])
+        if answer["moves"]:
+            self.moving.add(session.host)
+        else:
+            # Where no traffic moves, the release serves: its background processes follow as soon as it is well.
+            self.verifying[session.host].append(session.post("settle", after=verify))
+
+    def switch(self, session: Session) -> None:
+        number = session.post("switch")
+        settle = session.post("settle", after=number)
+        self.note_switch(session.host, session.wait(number)["switched_ago"])
+        session.wait(settle)
+
+    def note_switch(self, host: str, ago: float | None) -> None:
+        """Remember when a host switched: hosts' clocks differ, so it is when the answer came, less what it says."""
+        if ago is not None:
+            self.switched[host] = round(time.monotonic() - self.fleet.origin - ago, 3)
+
+    def times(self, host: str, phase: str) -> dict[str, Any]:
+        """Return the times that a host is to keep, with ``phase`` beginning now."""
+        self.fleet.starts[host].setdefault(phase, round(time.monotonic() - self.fleet.origin, 3))
+        return {**self.fleet.times(host), "switched": self.switched.get(host)}
+
+    def hold(self) -> None:
+        """Leave the verified release beside the old one; from here on no lease runs on any host."""
+        # An interrupt between two hosts would leave some that hold it and some that do not.
+        with uninterruptible():
+            self.step(
+                "hold",
+                lambda session: session.call(
+                    "hold", deploy=self.deploy, who=who(), times=self.times(session.host, "hold")
+                ),
+            )
+
+    def drain(self) -> None:
+        """Stop what no longer serves. The release is committed: a failure here is a warning."""
+
+        def work(session: Session) -> None:
+            if session.host in self.committed:
+                session.call("retire", service=self.services[session.host], drain=self.job.target.drain)
+
+        phase = "drain" if self.job.target.strategy in agent.SIDE_BY_SIDE else ""
+        _, failures = self.fleet.each(phase, work, [host for host in self.fleet.hosts if host in self.moving])
+        for host, error in failures.items():
+            self.job.printer.warn(f"{host}: the old instance was not stopped: {error.message}; the next deploy does it")
+
+    def verify(self, session: Session) -> None:
+        look, *rest = self.verifying.pop(session.host)
+        self.health[session.host] = session.wait(look).get("health")
+        for number in rest:
+            session.wait(number)
+
+    def work_on(self, hosts: list[str], phase: str, work: Callable[[Session], None]) -> None:
+        """Run one phase on some hosts; within the failure budget a host that fails returns alone."""
+        _, failures = self.fleet.each(phase, work, hosts)
+        if not failures:
+            return
+        rolling = self.job.target.strategy == "rolling"
+        budget = self.job.target.max_failed if rolling else 0
+        self.failures.update(failures)
+        if len(self.left_out) + len(failures) > budget:
+            raise first_failure(failures)
+        for host, error in failures.items():
+            self.left_out[host] = error.message
+            self.job.printer.warn(f"{host}: {error.message}; it returns alone ({len(self.left_out)} of {budget} may)")
+        states, broken = bring_back(self, "left out: the other hosts go on", list(failures))
+        if broken:
+            host = broken[0]
+            raise HostError(host, "return-failed", f"left out, and could not return: {states[host]}")
+
+    def commit(self) -> None:
+        def work(session: Session) -> dict[str, Any]:
+            missing = sorted({*self.skipped, *self.left_out})
+            times = self.times(session.host, "commit")
+            return insist(self, session, "commit", deploy=self.deploy, times=times, missing=missing, canary=self.canary)
+
+        # An interrupt between two hosts' commits would leave a mixed fleet.
+        with uninterruptible():
+            staying = [host for host in self.fleet.hosts if host not in self.left_out]
+            results, failures = self.fleet.each("commit", work, staying)
+        self.committed = list(results)
+        if failures:
+            raise first_failure(failures)
+
+    def hook(self, moment: str) -> None:
+        self.job.run_hooks(moment, hook_facts(self, moment))
+
+
+@contextmanager
+def running(job: Job, kind: str) -> Iterator[Run]:
+    """Open the fleet, turn signals into interrupts, and whatever fails into the fleet's return."""
+    with Fleet(job.target, job.root, job.hosts) as fleet, interruptible():
+        run = Run(job=job, fleet=fleet, kind=kind)
+        error: HandrailError | None = None
+        with run.display:
+            try:
+                yield run
+            except (Exception, KeyboardInterrupt) as raised:
+                error = fail(run, raised)
+                if not isinstance(raised, HandrailError | KeyboardInterrupt):
+                    error.__cause__ = raised
+        if error is not None:
+            if isinstance(error, PreflightError) and error.host_states:
+                untouched = dict.fromkeys(fleet.hosts, "unchanged")
+                error.host_states = {**untouched, **error.host_states} if len(fleet.hosts) > 1 else {}
+            error.document = document(run, "interrupted" if error.exit_code == 130 else "failed", error)
+            try:
+                job.run_hooks("on_failure", hook_facts(run, "on_failure"))
+            except HandrailError as hook:
+                job.printer.warn(f"on_failure hook: {hook.message}")
+            raise error
