@@ -7,11 +7,12 @@ import threading
 import time
 
 
-def run(argv, timeout=120.0, env=None, cwd=None, gone=None, emit=None, keep=()):
+def run(argv, timeout=120.0, env=None, cwd=None, gone=None, emit=None, keep=(), grace=5.0):
     """Run a command; return (returncode, output lines).
 
     ``gone``: an event on which the command is stopped; ``emit`` gets each line as it comes;
-    ``keep``: descriptors that the command holds open, such as a lock's.
+    ``keep``: descriptors that the command holds open, such as a lock's;
+    ``grace``: seconds from SIGTERM to SIGKILL when it is stopped; 0 for what has nothing to clean up.
     """
     try:
         process = subprocess.Popen(
@@ -48,10 +49,10 @@ def run(argv, timeout=120.0, env=None, cwd=None, gone=None, emit=None, keep=()):
         except subprocess.TimeoutExpired:
             late = time.monotonic() > deadline
             if late or (gone is not None and gone.is_set()):
-                for number in (signal.SIGTERM, signal.SIGKILL):
+                for number in (signal.SIGTERM, signal.SIGKILL) if grace else (signal.SIGKILL,):
                     try:
                         os.killpg(process.pid, number)
-                        process.wait(5)
+                        process.wait(grace or 5.0)
                     except (ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
                         continue
                     break

@@ -53,5 +53,5 @@ class Instances:
         return [
             other
             for other in self.specs
-            if other != name and (self.service(other).pid() or self.service(other).is_installed())
+            if other != name and (self.service(other).is_installed() or self.service(other).pid())
         ]

@@ -5,6 +5,7 @@ from handrail.agent.files import read_text
 from handrail.agent.instances import Instances
 from handrail.agent.machine import disk, find_pythons, is_writable, user_name
 from handrail.agent.processes import listeners, process_environment
+from handrail.agent.refusal import Refused
 from handrail.agent.service import Service
 
 
@@ -65,7 +66,10 @@ def port_problems(agent, service):
         except OSError:
             return []
         # Somebody listens, but whose process it is cannot be seen: believe a running service of ours.
-        return [] if service.pid() else ["port %d is in use by a process of another user" % port]
+        try:
+            return [] if service.pid() else ["port %d is in use by a process of another user" % port]
+        except Refused as error:
+            return [str(error)]
     for owner in owners:
         environment = process_environment(owner) or {}
         if environment.get("HANDRAIL_APP") != agent.app.name and not service.running_release(owner):

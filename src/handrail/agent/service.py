@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import time
 
 from handrail.agent.commands import how_it_ended, run
@@ -10,6 +11,8 @@ from handrail.agent.processes import connections_to, listeners, process_environm
 from handrail.agent.refusal import Refused
 
 USER_AGENT = "handrail-health"
+# Seconds that a question to the process manager may take: it answers in milliseconds, or hangs.
+QUESTION = 5.0
 
 
 def ask_health(service):
@@ -115,8 +118,17 @@ class Service:
         while connections_to(self.spec["port"]) and time.monotonic() < deadline:
             time.sleep(0.1)
 
-    def pid(self):
-        _, lines = run(self.spec["pid"], 20)
+    def pid(self, limit=QUESTION):
+        """Return the process's id, 0 where it is not running; refuse where the manager gives no answer.
+
+        ``limit``: seconds that the manager may take to answer.
+        """
+        argv = self.spec["pid"]
+        code, lines = run(argv, limit, grace=0)
+        # Any other exit status says nothing: supervisorctl's is an error where the process is not running.
+        if code < 0 or code == 127:
+            why = "was " + lines[-1] if code == -signal.SIGALRM else ": ".join([how_it_ended(code), *lines[-1:]])
+            raise Refused("service", "the process manager gave no answer: `%s` %s" % (" ".join(argv), why))
         numbers = [line.strip() for line in lines if line.strip().isdigit()]
         return int(numbers[-1]) if numbers else 0
 
@@ -151,16 +163,21 @@ class Service:
         releases = os.path.realpath(self.app.releases) + os.sep
         return folder[len(releases) :].split(os.sep)[0] if folder.startswith(releases) else ""
 
-    def look(self, release=""):
+    def look(self, release="", limit=QUESTION):
         """Look once: the process, what it reports, and its health.
 
         Returns:
             {"pid", "running_release", "health": {...}, "ok": bool, "why": str}; ``ok`` is a claim about ``release``
-            (where given): this very release runs, listens and answers as healthy.
+            (where given): this very release runs, listens and answers as healthy. ``pid`` is 0 where nothing runs, and
+            None where the manager did not say so within ``limit`` seconds.
         """
-        pid = self.pid()
-        running = self.running_release(pid)
-        report = {"pid": pid, "running_release": running, "health": None, "ok": False, "why": ""}
+        report = {"pid": None, "running_release": "", "health": None, "ok": False, "why": ""}
+        try:
+            pid = report["pid"] = self.pid(limit)
+        except Refused as error:
+            report["why"] = str(error)
+            return report
+        running = report["running_release"] = self.running_release(pid)
         if not pid:
             report["why"] = "the process is not running"
             return report
@@ -196,8 +213,10 @@ class Service:
         deadline = time.monotonic() + self.spec["health_timeout"]
         down_since = None
         pause = self.spec["health_interval"]
+        # A manager that hangs is asked again: one question must not use up the whole wait.
+        limit = max(1.0, min(QUESTION, self.spec["health_timeout"] / 3))
         while True:
-            report = self.look(release)
+            report = self.look(release, limit)
             now = time.monotonic()
             if report["ok"]:
                 # A process that dies right after its first answer, or serves no health path, must be seen again.
@@ -209,7 +228,7 @@ class Service:
                         if now < deadline:
                             continue
                 return report
-            down_since = (down_since or now) if not report["pid"] else None
+            down_since = (down_since or now) if report["pid"] == 0 else None
             if stop is not None and stop.is_set():
                 report["why"] = "stopped: %s" % report["why"]
                 return report

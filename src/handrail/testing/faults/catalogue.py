@@ -149,7 +149,8 @@ def fill_disk(strike: Strike) -> None:
 def fill_disk_and_kill_client(strike: Strike) -> None:
     fill_disk(strike)
     kill_client(signal.SIGKILL, strike)
-    send(strike.host, AGENT, signal.SIGCONT)
+    assert strike.watcher is not None
+    strike.watcher.go_on()
     # The host must return with the disk still full.
     wait_until(partial(strike.scene.lock_is_free, strike.host), f"{strike.host.name} to return by itself", 30)
 

@@ -1,13 +1,16 @@
 """Moments: an agent on a container host, stopped at a step of its journal.
 
 A watcher in the container reads the journal without a pause and stops the agent (SIGSTOP) as soon as the step is there,
-so that a fault strikes at this very step and the product needs no code for it.
+so that a fault strikes at this very step and the product needs no code for it. It stops a child with it that the agent
+has just forked, and that child may be another program by then: what goes on later are the processes that were stopped.
 """
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from handrail.testing.host import wait_until
@@ -62,9 +65,13 @@ while True:
     step = "decided" if os.path.exists(decision) else state.get("step")
     if state.get("deploy") != old and step in steps:
         time.sleep(delay)
-        for pid in find(sys.argv[1]):
-            os.kill(pid, signal.SIGSTOP)
-        print("reached", flush=True)
+        stopped = find(sys.argv[1])
+        for pid in stopped:
+            try:
+                os.kill(pid, signal.SIGSTOP)
+            except ProcessLookupError:
+                pass
+        print("reached", *stopped, flush=True)
         break
 """
 )
@@ -72,7 +79,7 @@ while True:
 _SIGNAL = (
     _FIND
     + """
-for pid in find(sys.argv[1]):
+for pid in {*find(sys.argv[1]), *map(int, sys.argv[3:])}:
     try:
         os.kill(pid, int(sys.argv[2]))
         print(pid)
@@ -83,7 +90,7 @@ for pid in find(sys.argv[1]):
 
 
 class Watcher:
-    """Stops the agent of an app at the first of some steps; ``reached`` is set when it has.
+    """Stops the agent of an app at the first of some steps; ``reached`` is set when it has, `go_on` undoes it.
 
     Args:
         folder: the app's folder on the host.
@@ -95,6 +102,8 @@ class Watcher:
     def __init__(self, host: ContainerHost, folder: str, old: str, step: str, delay: float = 0.0) -> None:
         steps = STEPS[STEPS.index(step) :]
         self.reached = threading.Event()
+        self.stopped: list[int] = []
+        self._host = host
         program = ["docker", "exec", "--interactive", host.container, "python3", "-c", _WATCH]
         words = [AGENT, f"{folder}/tx/state.json", old, ",".join(steps), str(delay)]
         self._process = subprocess.Popen([*program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -114,16 +123,28 @@ class Watcher:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    def go_on(self) -> None:
+        """Let everything go on that was stopped, whatever program it has become."""
+        # A number that is another process's by now does no harm: it was not stopped.
+        send(self._host, AGENT, signal.SIGCONT, self.stopped)
+        # A guardian that had just been forked from the agent was stopped with it.
+        send(self._host, GUARDIAN, signal.SIGCONT)
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            (self._ready if line.strip() == "ready" else self.reached).set()
+            word, *numbers = line.split()
+            self.stopped += map(int, numbers)
+            (self._ready if word == "ready" else self.reached).set()
 
 
-def send(host: ContainerHost, who: str, number: int) -> int:
-    """Send a signal to the agents (`AGENT`) or guardians (`GUARDIAN`) of a host; return how many there were."""
+def send(host: ContainerHost, who: str, number: int, also: Sequence[int] = ()) -> int:
+    """Send a signal to the agents (`AGENT`) or guardians (`GUARDIAN`) of a host; return how many got it.
+
+    ``also``: ids of further processes that get it.
+    """
     done = subprocess.run(
-        ["docker", "exec", host.container, "python3", "-c", _SIGNAL, who, str(int(number))],
+        ["docker", "exec", host.container, "python3", "-c", _SIGNAL, who, str(int(number)), *map(str, also)],
         capture_output=True,
         text=True,
         check=True,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from handrail.testing.container import ContainerHost
-from handrail.testing.faults.moments import AGENT, GUARDIAN, Watcher, send
+from handrail.testing.faults.moments import Watcher
 from handrail.testing.faults.scene import Scene
 from handrail.testing.host import wait_until
 from handrail.testing.project import Finished, finish
@@ -32,6 +31,7 @@ class Strike:
     host: ContainerHost
     wire: Wire[ContainerHost]
     version: str
+    watcher: Watcher | None = None
     after: ExitStack = field(default_factory=ExitStack)
     """Repairs, made when the client has ended: what breaks a machine is over some day."""
 
@@ -74,18 +74,16 @@ def strike(
         if moment:
             watcher = stack.enter_context(Watcher(host, scene.folder, scene.deploy_id(host), moment, delay))
         if fault.before:
-            fault.before(Strike(scene, None, host, wire, new, repairs))
+            fault.before(Strike(scene, None, host, wire, new, watcher, repairs))
         client = scene.project.start(*DEPLOY)
         reached = True
         if watcher is not None:
             wait_until(lambda: watcher.reached.is_set() or client.poll() is not None, f"step {moment}", 60)
             reached = watcher.reached.is_set()
         if reached and fault.inject:
-            fault.inject(Strike(scene, client, host, wire, new, repairs))
+            fault.inject(Strike(scene, client, host, wire, new, watcher, repairs))
         if watcher is not None:
-            # A guardian that had just been forked from the agent was stopped with it.
-            for who in (AGENT, GUARDIAN):
-                send(host, who, signal.SIGCONT)
+            watcher.go_on()
         done = finish(client, 120)
     broken = scene.settle()
     broken += look(scene, old, new, done, undecided=fault.undecided)
