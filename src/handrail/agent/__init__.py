@@ -37,7 +37,7 @@ FLAGS = ["-I", "-S"]
 # Reads "<length>\n<zlib data>" from standard input and runs it; later requests follow on the same stream.
 BOOTSTRAP = (
     "import sys,zlib;i=sys.stdin.buffer;n=int(i.readline());"
-    "SOURCE=zlib.decompress(i.read(n));exec(compile(SOURCE,'handrail-agent','exec'))"
+    "exec(compile(zlib.decompress(i.read(n)),'handrail-agent','exec'))"
 )
 
 # Finds the agent's modules in the text that travelled, whatever is installed on the host.
@@ -58,17 +58,17 @@ sys.meta_path.insert(0, Modules)
 from handrail.agent import compiled
 compiled.load(DIGEST, COMPILED)
 from {main} import main
-main(globals().get("SOURCE", b""))
+main()
 """
 
 
 @cache
 def source(*further: str, main: str = "handrail.agent.main") -> str:
-    """Return the whole agent as one Python text, which runs from a file as well as from the bootstrap.
+    """Return the whole agent as one Python text.
 
     Args:
         further: packages whose modules travel beside the agent's, and may import them.
-        main: the module whose ``main(source)`` is run.
+        main: the module whose ``main()`` is run.
     """
     modules = {"handrail": ""}
     for package in ("handrail.agent", *further):

@@ -1,10 +1,8 @@
 """Requests that start the new release, prove it, and send it the traffic."""
 
-import subprocess
-import sys
 import time
 
-from handrail.agent import ballast
+from handrail.agent import ballast, guardian
 from handrail.agent.instances import Instances
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.refusal import Refused
@@ -76,9 +74,8 @@ def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
     """Enter a step from which this host returns, with a guardian who sees to it. Returns the state."""
     # What a return needs is there before there can be anything to return from.
     ballast.load(transaction.path("ballast"))
-    for name, content in (("agent.py", agent.source), ("guardian.log", b""), ("lease", b"")):
-        with open(transaction.path(name), "wb") as stream:
-            stream.write(content)
+    for name in ("guardian.log", "lease"):
+        open(transaction.path(name), "wb").close()
     state, instances = transaction.state(), Instances(agent.app, spec)
     if promotes:
         live, goal = state["live"], state["goal"]
@@ -86,28 +83,13 @@ def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
         live = instances.live()
         goal = instances.goal(live) if instances.specs else "web"
     state = transaction.update(step=step, service=spec, lease=lease, live=live, goal=goal, **changes)
-    start_guardian(agent, transaction)
+    agent.guardian = guardian.start(agent.app.folder, transaction.path("guardian.log"), agent.lock_fd)
     return state
 
 
 def must_be_undecided(transaction):
     if transaction.decision():
         raise Refused("returned", "this host has already decided to %s" % transaction.decision())
-
-
-def start_guardian(agent, transaction):
-    log = open(transaction.path("guardian.log"), "ab")
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", transaction.path("agent.py"), "guard", agent.app.folder],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        pass_fds=[agent.lock_fd],
-        start_new_session=True,
-        cwd="/",
-    )
-    log.close()
-    agent.guardian = process
 
 
 def dismiss_guardian(agent, at_once=False):
@@ -118,10 +100,7 @@ def dismiss_guardian(agent, at_once=False):
     if agent.guardian is not None:
         if at_once:
             agent.guardian.kill()
-        try:
-            agent.guardian.wait(5)
-        except subprocess.TimeoutExpired:
-            pass
+        agent.guardian.wait(5)
 
 
 def verify(agent, _request, _payload):

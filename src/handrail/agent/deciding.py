@@ -85,7 +85,7 @@ def await_outcome(agent, transaction):
         if state.get("outcome"):
             return state["outcome"]
         if agent.guardian is not None:
-            alive = agent.guardian.poll() is None
+            alive = agent.guardian.is_alive()
         else:
             alive = agent.lock_fd is None and lock_state(agent)["held"]
         if not alive:

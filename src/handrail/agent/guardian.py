@@ -1,11 +1,94 @@
-"""The guardian: a detached copy of the agent that returns when nobody decides."""
+"""The guardian: a detached copy of the agent that returns when nobody decides.
+
+It is forked from the agent, not started: what a second Python would have to load is there already, and nothing on the
+disk, which may be full or lost by then, is needed for it. Of the agent's threads none goes on in it, and of its
+descriptors only the lock's.
+"""
 
 import os
+import signal
 import time
 
 from handrail.agent.app import App
 from handrail.agent.files import read_text
 from handrail.agent.transaction import Transaction
+
+NAME = "handrail-guard"
+"""What it is called in a list of processes: its command line is the agent's."""
+
+
+class Guardian:
+    """The guardian, as the agent sees it."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.ended = False
+
+    def is_alive(self):
+        if not self.ended:
+            try:
+                self.ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+            except ChildProcessError:
+                self.ended = True
+        return not self.ended
+
+    def kill(self):
+        if self.is_alive():
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, seconds):
+        """Wait until it has ended, ``seconds`` at most."""
+        deadline = time.monotonic() + seconds
+        while self.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+
+def start(folder, log, lock_fd):
+    """Start a guardian of an app's folder, which holds the lock's descriptor and writes to the file ``log``."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(output)
+        raise
+    if pid:
+        os.close(output)
+        return Guardian(pid)
+    # Nothing may come back from here: the frames above are the agent's.
+    code = 1
+    try:
+        detach(output, lock_fd)
+        guard(folder)
+        code = 0
+    except BaseException:
+        import traceback
+
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+    finally:
+        os._exit(code)
+
+
+def detach(output, lock_fd):
+    os.setsid()
+    try:
+        with open("/proc/self/comm", "w", encoding="ascii") as stream:
+            stream.write(NAME)
+    except OSError:
+        pass
+    os.chdir("/")
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    try:
+        open_fds = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        open_fds = range(1024)
+    for fd in open_fds:
+        if fd > 2 and fd != lock_fd:
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # what listed them, and is closed already
 
 
 def guard(folder):

@@ -18,7 +18,6 @@ from handrail.agent import (
     settling,
     uploading,
 )
-from handrail.agent.guardian import guard
 from handrail.agent.wire import Agent
 
 OPERATIONS = {
@@ -50,14 +49,11 @@ OPERATIONS = {
 }
 
 
-def main(source):
-    """Serve one client over standard input and output; with ``guard FOLDER``, be the guardian of an app's folder."""
+def main():
+    """Serve one client over standard input and output."""
     for number in (signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    if len(sys.argv) == 3 and sys.argv[1] == "guard":
-        guard(sys.argv[2])
-        return
     os.umask(0o022)
-    Agent(source, OPERATIONS, sys.stdin.buffer, sys.stdout.buffer).serve()
+    Agent(OPERATIONS, sys.stdin.buffer, sys.stdout.buffer).serve()
     # The reader thread may sit in a read for ever: an ordinary exit would wait for its buffer's lock.
     os._exit(0)

@@ -22,12 +22,10 @@ class Agent:
     """Serves one client: requests in, in their order; answers and events out.
 
     Args:
-        source: the whole agent as it travelled, for the guardian.
         operations: functions by name, each called with the agent, the request and its bytes.
     """
 
-    def __init__(self, source, operations, stdin, stdout):
-        self.source = source
+    def __init__(self, operations, stdin, stdout):
         self.operations = operations
         self.stdin = stdin
         self.stdout = stdout

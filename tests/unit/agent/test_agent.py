@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -153,8 +154,8 @@ def connect(tmp_path: Path) -> Iterator[Callable[[], Client]]:
         client.process.wait()
         client.stdin.close() if not client.stdin.closed else None
         client.stdout.close()
-    for log in tmp_path.glob("shop/tx/agent.py"):
-        subprocess.run(["pkill", "-9", "-f", str(log)], check=False)
+    for pid in guardians_of(tmp_path / "shop"):
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -170,9 +171,18 @@ def history(app: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (app / "history.jsonl").read_text().splitlines()]
 
 
+def guardians_of(app: Path) -> list[int]:
+    """A guardian is what writes to this app's guardian.log."""
+    found = []
+    for output in Path("/proc").glob("[0-9]*/fd/1"):
+        with contextlib.suppress(OSError):
+            if str(output.readlink()) == str(app / "tx" / "guardian.log"):
+                found.append(int(output.parts[2]))
+    return found
+
+
 def guardian_of(app: Path) -> int:
-    out = subprocess.run(["pgrep", "-f", str(app / "tx" / "agent.py")], capture_output=True, text=True, check=False)
-    return int(out.stdout.split()[0])
+    return guardians_of(app)[0]
 
 
 def test_looking_changes_nothing(connect: Callable[[], Client], app: Path) -> None:
@@ -434,6 +444,24 @@ def test_the_guardian_returns_a_host_whose_agent_was_killed(connect: Callable[[]
     client.kill()
     wait_until(lambda: serves(app) == "1-abc")
     connect().lock(wait=5)
+
+
+def test_a_guardian_has_a_name_a_session_and_of_its_agents_descriptors_only_the_lock(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    client.prepare("1-abc", {"a": b"a"})
+    client.call("activate", service=None, lease=60)
+    guardian = Path(f"/proc/{guardian_of(app)}")
+    wait_until(lambda: len(list((guardian / "fd").iterdir())) == 4)
+    log = str(app / "tx" / "guardian.log")
+    assert sorted(str(fd.readlink()) for fd in (guardian / "fd").iterdir()) == sorted(
+        ["/dev/null", log, log, str(app / "lock")]
+    )
+    assert (guardian / "comm").read_text() == "handrail-guard\n"
+    assert os.getsid(int(guardian.name)) == int(guardian.name) != os.getsid(client.process.pid)
 
 
 def test_the_next_deploy_returns_a_host_whose_agent_and_guardian_were_killed(

@@ -27,7 +27,7 @@ _FIND = """
 import json, os, signal, sys, threading, time
 
 # In two parts, because this text is on a command line, too.
-WORDS = {"agent": b"handrail" + b"-agent", "guardian": b"tx/" + b"agent.py"}
+WORD = b"handrail" + b"-agent"
 
 def find(who):
     found = []
@@ -35,10 +35,14 @@ def find(who):
         if entry.isdigit():
             try:
                 with open("/proc/%s/cmdline" % entry, "rb") as stream:
-                    if WORDS[who] in stream.read():
-                        found.append(int(entry))
+                    is_ours = WORD in stream.read()
+                with open("/proc/%s/comm" % entry) as stream:
+                    # A guardian is a fork of its agent: the same command line, another name.
+                    is_guardian = stream.read().strip() == "handrail-guard"
             except OSError:
-                pass
+                continue
+            if is_ours and is_guardian == (who == "guardian"):
+                found.append(int(entry))
     return found
 """
 
