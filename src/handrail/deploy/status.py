@@ -271,6 +271,13 @@ def collect_releases(target: Target, root: Path) -> dict[str, Any]:
     }
 
 
+def release_line(row: Mapping[str, Any]) -> str:
+    """Return one line on a row of `collect_releases`."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["finished"])) if row["finished"] else ""
+    state = "running" if row["running_on"] else "kept" if row["on"] else "gone"
+    return " ".join(filter(None, (state, str(row["result"] or ""), row["commit"][:7], when)))
+
+
 def show_releases(document: dict[str, Any], printer: Printer) -> None:
     """Print the releases as a table, newest first."""
     rows = []

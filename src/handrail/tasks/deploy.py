@@ -165,7 +165,8 @@ def status(c: TaskContext, env: str, json: bool = False) -> None:
 )
 def releases(c: TaskContext, env: str, timeline: str = "", svg: str = "", json: bool = False) -> None:
     """List the releases that the hosts know, newest first."""
-    from handrail.deploy.status import collect_releases, show_releases
+    from handrail.completion.cache import remember_releases
+    from handrail.deploy.status import collect_releases, release_line, show_releases
 
     if svg and not timeline:
         raise UsageError("--svg: a picture is made of one deploy's timeline; say which with --timeline ID")
@@ -175,6 +176,7 @@ def releases(c: TaskContext, env: str, timeline: str = "", svg: str = "", json: 
     document = collect_releases(_target(c, env, "releases"), c.root)
     c.printer.result(document)
     show_releases(document, c.printer)
+    remember_releases(c.root, env, [(row["release"], release_line(row)) for row in document["releases"]])
 
 
 @task(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from handrail.tasks.options import Option
 
 OWN_GROUP = "project"
+# What an option's value names, by the option's name: a shell can complete it.
+_VALUES = {"env": "environment", "to": "release", "timeline": "release", "process": "process"}
+_TYPES: dict[object, str] = {bool: "flag", int: "integer", float: "number", Path: "path"}
 _PLACEHOLDERS: dict[type, str] = {int: "N", float: "NUMBER"}
 
 
@@ -42,6 +46,48 @@ def documentation(task: HandrailTask) -> str:
 def option_rows(options: Iterable[Option]) -> list[tuple[str, str]]:
     """Return flags and meaning of each option."""
     return [(_flags(option), _meaning(option)) for option in options]
+
+
+def catalogue(collection: Collection) -> dict[str, Any]:
+    """Return the document of ``inv tasks --json``: every task with its options, defaults, help and example."""
+    tasks = []
+    for name, aliases in collection.task_names.items():
+        task = collection[name]
+        tasks.append(
+            {
+                "name": name,
+                "aliases": list(aliases),
+                "group": getattr(task, "group", "") or OWN_GROUP,
+                "help": _first_line(task),
+                "documentation": inspect.getdoc(task.body) or "",
+                "example": getattr(task, "example", ""),
+                "options": [_described(argument) for argument in task.get_arguments()],
+            }
+        )
+    return {"command": "tasks", "tasks": tasks}
+
+
+def _described(argument: Any) -> dict[str, Any]:
+    """Return one option as data, of a task of ours or of a plain Invoke task."""
+    accepts = getattr(argument, "accepts", None)
+    kind = accepts.type if accepts else argument.kind
+    names = [name.replace("_", "-") for name in argument.names]
+    flags = [f"--{name}" if len(name) > 1 else f"-{name}" for name in names]
+    if kind is bool and argument.default is True:
+        flags.append(f"--no-{names[0]}")
+    text = _TYPES.get(kind, "text")
+    default = argument.default
+    return {
+        "flags": flags,
+        "type": text,
+        "choices": list(accepts.choices) if accepts else [],
+        "values": _VALUES.get(names[0], "path" if text == "path" else "text"),
+        "default": default if default is None or isinstance(default, (bool, int, float, str, list)) else str(default),
+        "required": argument.required if accepts else argument.positional and default is None,
+        "repeatable": accepts.many if accepts else kind is list,
+        "positional": bool(argument.positional),
+        "help": argument.help or "",
+    }
 
 
 def _first_line(task: Any) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
@@ -33,6 +34,17 @@ def adopt_running_program() -> bool:
         return False
     program.__class__ = HandrailProgram
     return True
+
+
+def running_collection() -> Collection:
+    """Return the collection that the running `inv` has loaded, the project's own tasks included; else Handrail's."""
+    program = getattr(sys.modules.get("invoke.main"), "program", None)
+    loaded = getattr(program, "collection", None)
+    if isinstance(loaded, Collection):
+        return loaded
+    from handrail.tasks.catalog import collection
+
+    return collection()
 
 
 class HandrailProgram(Program):

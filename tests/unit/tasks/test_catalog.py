@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from invoke.collection import Collection
 
 import handrail
 from handrail.tasks.base import HandrailTask, task
+from handrail.tasks.describe import catalogue
 
 pytestmark = pytest.mark.unit
 
@@ -100,3 +102,25 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_the_toolkit_is_used_on_itself_in_three_lines() -> None:
     assert (ROOT / "tasks.py").read_text().splitlines() == ["import handrail", "", "namespace = handrail.collection()"]
+
+
+def test_the_document_of_all_tasks_has_what_a_program_needs_to_call_them() -> None:
+    @invoke.task(help={"name": "whom"})
+    def greet(c: object, name: str = "you", loud: bool = True) -> None:
+        """Say hello."""
+
+    described = {entry["name"]: entry for entry in catalogue(handrail.collection({"greet": greet}))["tasks"]}
+    assert set(described) == {*ours(), "greet"}
+    options = {option["flags"][0]: option for option in described["deploy"]["options"]}
+    assert options["--env"] == {
+        "flags": ["--env", "-e"], "type": "text", "choices": [], "values": "environment", "default": None,
+        "required": True, "repeatable": False, "positional": False,
+        "help": "the environment, as declared in pyproject.toml",
+    }  # fmt: skip
+    assert (options["--wait"]["type"], options["--wait"]["default"]) == ("number", 0.0)
+    assert described["maintenance"]["options"][0]["choices"] == ["on", "off"]
+    assert described["greet"]["group"] == "project"
+    name, loud = described["greet"]["options"]
+    assert (name["flags"], name["default"], name["help"]) == (["--name", "-n"], "you", "whom")
+    assert loud["flags"] == ["--loud", "-l", "--no-loud"]
+    assert json.loads(json.dumps(described)) == described
