@@ -59,7 +59,7 @@ def _name_problem(path: str) -> str:
 
 def find_problem(members: Iterable[Member]) -> str:
     """Return the first reason why these members cannot make a release together, or ``""``."""
-    seen: set[tuple[bool, str]] = set()
+    seen: set[tuple[str, str]] = set()
     links: dict[str, str] = {}
     folders: dict[str, str] = {}
     sizes: dict[str, int] = {}
@@ -67,9 +67,11 @@ def find_problem(members: Iterable[Member]) -> str:
         if problem := _member_problem(member):
             return f"{member.kind} {member.path!r}: {problem}"
         placed = member.kind in ("file", "link")
-        if (placed, member.path) in seen:
+        # One wheel may be a dependency and the tool that installs it: a project that depends on uv itself.
+        place = "release" if placed else member.kind
+        if (place, member.path) in seen:
             return f"{member.path!r} is there twice"
-        seen.add((placed, member.path))
+        seen.add((place, member.path))
         if member.kind == "link":
             links[member.path] = member.target
         elif sizes.setdefault(member.sha256, member.size) != member.size:
@@ -80,7 +82,7 @@ def find_problem(members: Iterable[Member]) -> str:
                 folders[folder] = member.path
                 folder = posixpath.dirname(folder)
     for folder, path in folders.items():
-        if (True, folder) in seen:
+        if ("release", folder) in seen:
             return f"{path!r} lies below {folder!r}, which is no folder"
     for path in links:
         if leaves_tree(path, links):

@@ -81,6 +81,7 @@ def test_a_hostile_wheel_name_is_refused(kind: str, name: str) -> None:
         [file("a"), file("b", size=2)],
         [Member("link", "a", DIGEST, 1, 0o777, target="b")],
         [file("a" * 2000)],
+        [file("x-1-py3-none-any.whl", kind="wheel"), file("x-1-py3-none-any.whl", kind="wheel", sha256="b" * 64)],
         [file("a\ud800")],
         [link("a", "b\ud800")],
     ],
@@ -106,6 +107,13 @@ def test_members_that_make_no_release_are_refused(members: list[Member]) -> None
 )
 def test_members_that_make_a_release_pass(members: list[Member]) -> None:
     assert find_problem(members) == ""
+
+
+def test_a_project_may_depend_on_the_tool_that_installs_it() -> None:
+    members = [file("uv-1-py3-none-any.whl", kind=kind) for kind in ("wheel", "tool")]
+    assert find_problem(members) == ""
+    document = bundle(*members, python="3.11", platform="linux_x86_64")
+    assert [member.sha256 for member in read_manifest(document, "x.bundle").objects()] == [DIGEST]
 
 
 def test_a_link_is_followed_as_the_file_system_follows_it() -> None:
