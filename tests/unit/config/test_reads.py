@@ -225,7 +225,7 @@ def test_a_name_that_only_the_running_program_knows_is_told_with_its_beginning()
 
 
 def test_a_file_that_is_no_python_is_named_and_the_others_are_read() -> None:
-    found = read_sources({"bad.py": "print 'x'\n", "good.py": 'import os\nos.environ["A"]\n'})
+    found = read_sources({"bad.py": "print environ\n", "good.py": 'import os\nos.environ["A"]\n'})
 
     assert list(found.by_name()) == ["A"]
     assert found.problems[0].startswith("bad.py:1: not read: ")

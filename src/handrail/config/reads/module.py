@@ -37,16 +37,38 @@ class Kind:
     required: bool = False
 
 
+class Source:
+    """A syntax tree with what every reading of it needs: parents, imports, and values given to attributes."""
+
+    def __init__(self, file: str, tree: ast.Module) -> None:
+        self.file = file
+        self.tree = tree
+        self.parents: dict[ast.AST, ast.AST] = {}
+        self.imports: list[ast.Import | ast.ImportFrom] = []
+        self.attributes: list[ast.Assign] = []
+        todo: list[ast.AST] = [tree]
+        while todo:
+            parent = todo.pop()
+            if isinstance(parent, (ast.Import, ast.ImportFrom)):
+                self.imports.append(parent)
+            elif isinstance(parent, ast.Assign) and isinstance(parent.targets[0], ast.Attribute):
+                self.attributes.append(parent)
+            for child in ast.iter_child_nodes(parent):
+                self.parents[child] = parent
+                todo.append(child)
+
+
 class Module(ast.NodeVisitor):
     """Reads one module; the result is in ``reads`` and ``open``.
 
     Args:
-        file: its path in the project.
+        source: its tree, and its path in the project.
         exports: what the other modules define, by path without ``.py``; may still grow.
     """
 
-    def __init__(self, file: str, exports: Mapping[str, Mapping[str, Any]]) -> None:
-        self.file = file
+    def __init__(self, source: Source, exports: Mapping[str, Mapping[str, Any]]) -> None:
+        self.source = source
+        self.file = file = source.file
         self.exports = exports
         self.reads: list[Read] = []
         self.open: list[OpenRead] = []
@@ -54,20 +76,21 @@ class Module(ast.NodeVisitor):
         self.scopes: list[dict[str, Any]] = [dict(own)]
         self.imports: dict[str, str] = {}
         self.attributes: dict[str, Kind] = {}
-        self.parents: dict[ast.AST, ast.AST] = {}
+        self.parents = source.parents
         self.functions: list[ast.AST] = []
         self.homes: dict[ast.AST, dict[str, Any]] = {}
         self._of_classes: list[dict[str, Any]] = []
         self._later: list[tuple[Any, list[dict[str, Any]], list[ast.AST]]] = []
 
-    def read(self, tree: ast.Module) -> None:
-        for parent in ast.walk(tree):
-            for child in ast.iter_child_nodes(parent):
-                self.parents[child] = parent
-            if isinstance(parent, (ast.Import, ast.ImportFrom)):
-                self._import(parent)
-        self._learn_attributes(tree)
-        self.visit(tree)
+    def read(self) -> None:
+        for statement in self.source.imports:
+            self._import(statement)
+        for assignment in self.source.attributes:
+            # ``self.env = Env()``, wherever it stands.
+            goal = assignment.targets[0]
+            if isinstance(goal, ast.Attribute) and (kind := self.kind(assignment.value)):
+                self.attributes[goal.attr] = kind
+        self.visit(self.source.tree)
         # Bodies of functions run after the module around them is complete.
         while self._later:
             node, self.scopes, self.functions = self._later.pop(0)
@@ -79,6 +102,10 @@ class Module(ast.NodeVisitor):
         scope = self.scopes[0] if self.scopes else {}
         found = {name: self._known(dotted) for name, dotted in self.imports.items()}
         return {name: value for name, value in {**found, **scope}.items() if value is not None}
+
+    def constants_wanted(self) -> set[str]:
+        """Return the modules from which this one imports what may be a constant with a name in it."""
+        return {dotted.rpartition(".")[0] for name, dotted in self.imports.items() if name.isupper() and "." in dotted}
 
     # What names stand for.
 
@@ -95,14 +122,6 @@ class Module(ast.NodeVisitor):
             module = ".".join([*here, *([module] if module else [])])
         for alias in node.names:
             self.imports[alias.asname or alias.name] = f"{module}.{alias.name}" if module else alias.name
-
-    def _learn_attributes(self, tree: ast.Module) -> None:
-        """Note ``self.env = Env()``, wherever it stands."""
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign):
-                for goal in node.targets:
-                    if isinstance(goal, ast.Attribute) and (kind := self.kind(node.value)):
-                        self.attributes[goal.attr] = kind
 
     def dotted(self, node: ast.AST) -> str:
         """Return the full name of what was imported, such as ``os.environ``, or ""."""

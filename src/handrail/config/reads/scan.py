@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.config.reads.model import OpenRead, Read, Reads
+from handrail.config.reads.model import Reads
 
 if TYPE_CHECKING:
     from handrail.commands import Runner
 
+_MENTIONS = re.compile(r"environ[bs]?\b|getenvb?\b|\benvvar\b|\bdecouple\b|\bstarlette\.config\b|\bBaseSettings\b")
 _SKIPPED = frozenset({"node_modules", "site-packages", "__pycache__", "build", "dist", "venv"})
 
 
@@ -37,42 +39,64 @@ def read_source(text: str, file: str) -> Reads:
 
 def read_sources(texts: Mapping[str, str]) -> Reads:
     """Return what several texts, by file name, read; what one of them imports from another is followed."""
-    # Most files never mention an environment: they are not worth a parse, unless somebody's constants are in them.
-    from handrail.config.reads.module import Module
+    from handrail.config.reads.module import Kind, Module, Source
 
-    trees: dict[str, ast.Module] = {}
     problems: list[str] = []
-    for file, text in texts.items():
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # an invalid escape in somebody's string is not our business
-                trees[file] = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError) as error:
-            line = getattr(error, "lineno", None) or 1
-            problems.append(f"{file}:{line}: not read: {getattr(error, 'msg', None) or error}")
+    sources: dict[str, Source] = {}
     exports: dict[str, dict[str, Any]] = {}
-    reads: list[Read] = []
-    open_reads: list[OpenRead] = []
-    # Twice: a name, a wrapper or a constant may be used above its definition, or in a file that is read earlier.
-    for last in (False, True):
-        for file, tree in trees.items():
-            module = Module(file, exports)
-            try:
-                module.read(tree)
-            except RecursionError:
-                if last:
-                    problems.append(f"{file}:1: not read: nested too deeply")
-                continue
-            exports[_module_path(file)] = module.names_of_module()
-            if last:
-                reads += module.reads
-                open_reads += module.open
+    found: dict[str, Module] = {}
+
+    def read(file: str) -> None:
+        if file not in sources:
+            sources[file] = Source(file, _parsed(file, texts[file], problems))
+        module = Module(sources[file], exports)
+        try:
+            module.read()
+        except RecursionError:
+            problems.append(f"{file}:1: not read: nested too deeply")
+            sources[file] = Source(file, ast.Module([], []))
+        exports[_module_path(file)] = module.names_of_module()
+        found[file] = module
+
+    # Most files of a project never mention an environment, and a parse of all of them would take seconds.
+    todo = {file for file, text in texts.items() if _MENTIONS.search(text)}
+    while todo:
+        # Twice: a wrapper may be used above its definition, or in a file that is read earlier.
+        for file in [*sorted(todo), *sorted(todo)]:
+            read(file)
+        readers = {name for names in exports.values() for name, value in names.items() if isinstance(value, Kind)}
+        imported = {f"/{dotted.replace('.', '/')}" for module in found.values() for dotted in module.constants_wanted()}
+        todo = {
+            file
+            for file, text in texts.items()
+            if file not in found
+            and (
+                any(name in text for name in readers if "import" in text)
+                or f"/{_module_path(file)}".endswith(tuple(imported) or ("\0",))
+            )
+        }
+        if not todo:
+            # Once more with all that is known now.
+            for file in found:
+                read(file)
     order = {file: number for number, file in enumerate(texts)}
+    reads = dict.fromkeys(read for module in found.values() for read in module.reads)
     return Reads(
-        tuple(sorted(dict.fromkeys(reads), key=lambda read: (order[read.file], read.line))),
-        tuple(dict.fromkeys(open_reads)),
-        tuple(problems),
+        tuple(sorted(reads, key=lambda read: (order[read.file], read.line))),
+        tuple(dict.fromkeys(read for module in found.values() for read in module.open)),
+        tuple(sorted(dict.fromkeys(problems))),
     )
+
+
+def _parsed(file: str, text: str, problems: list[str]) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape in somebody's string is not our business
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None) or 1
+        problems.append(f"{file}:{line}: not read: {getattr(error, 'msg', None) or error}")
+        return ast.Module([], [])
 
 
 def _module_path(file: str) -> str:
