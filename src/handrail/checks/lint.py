@@ -29,8 +29,11 @@ def lint_checks(root: Path, *, fix: bool = False) -> list[ToolCheck]:
 
 
 def run_lint(root: Path, runner: Runner, *, fix: bool = False) -> list[Verdict]:
-    """Return the verdict of each tool; with ``fix`` after repairing what can be repaired."""
-    return [run_tool(check, root, runner) for check in lint_checks(root, fix=fix)]
+    """Return the verdict of each tool, and of parity; with ``fix`` after repairing what can be repaired."""
+    from handrail.checks.drift import run_parity
+
+    verdicts = [run_tool(check, root, runner) for check in lint_checks(root, fix=fix)]
+    return [*verdicts, *run_parity(root)]
 
 
 def has_import_contracts(root: Path) -> bool:

@@ -22,6 +22,8 @@ def show(verdict: Verdict, printer: Printer) -> None:
     """Show one verdict: a line when it is green, else all that its tool said."""
     if verdict.is_green:
         printer.success(f"{verdict.name} passed in {verdict.seconds:.1f} s")
+        if verdict.findings:
+            printer.warn(f"{verdict.name}: {verdict.remark}")
         return
     said = f"{verdict.name}: {verdict.state}" + (f" ({verdict.remark})" if verdict.remark else "")
     if verdict.lines:

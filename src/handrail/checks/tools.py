@@ -77,11 +77,12 @@ def _remark(returncode: int, findings: int) -> str:
 
 
 def joined(name: str, verdicts: Sequence[Verdict], command: str) -> Verdict:
-    """Return one verdict that stands for several: red when any is, with all of their lines."""
+    """Return one verdict that stands for several: red when any is, with all their lines; else with what they note."""
     red = [verdict for verdict in verdicts if not verdict.is_green]
+    red = red or [verdict for verdict in verdicts if verdict.findings]
     return Verdict(
         name,
-        "failed" if red else "passed",
+        "passed" if all(verdict.is_green for verdict in verdicts) else "failed",
         sum(verdict.seconds for verdict in verdicts),
         command,
         ", ".join(f"{verdict.name}: {verdict.remark}" for verdict in red),

@@ -107,6 +107,8 @@ class Checks(_Table, frozen=True):
     """The matrix of ``nox -s tests``."""
     extra: dict[str, str] = {}
     """Further checks: name and command line."""
+    parity: Literal["warn", "error", "off"] = "warn"
+    """What ``inv lint`` makes of differences between laptop, hooks and CI."""
 
 
 class Setup(_Table, frozen=True):

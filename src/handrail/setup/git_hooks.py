@@ -34,10 +34,24 @@ def install_hooks(root: Path, runner: Runner) -> str:
     script = find_tool("pre-commit")
     if script is None:
         return "not installed: pre-commit is not in the environment (uv add --dev pre-commit)"
-    if _is_installed(root, runner):
+    argv = hooks_command(root, runner)
+    if not argv:
         return "installed"
-    runner.run([str(script), "install", "--overwrite"] if _is_old(root, runner) else [str(script), "install"], cwd=root)
+    runner.run(argv, cwd=root)
     return "installed now"
+
+
+def hooks_command(root: Path, runner: Runner) -> list[str]:
+    """Return the command that installs the hooks; empty where they are, or where none can be or should be."""
+    script = find_tool("pre-commit")
+    if script is None or not (root / CONFIG).is_file():
+        return []
+    inside = runner.run(["git", "rev-parse", "--is-inside-work-tree"], cwd=root, check=False)
+    if inside.stdout.strip() != "true" or _is_installed(root, runner):
+        return []
+    if runner.run(["git", "config", "core.hooksPath"], cwd=root, check=False).stdout.strip():
+        return []
+    return [str(script), "install", *(["--overwrite"] if _is_old(root, runner) else [])]
 
 
 def _hook(root: Path, runner: Runner) -> str:

@@ -17,6 +17,7 @@ MODULES: dict[str, str] = {
     "setup": "",
     "completion": "",
     "checks": "",
+    "doctor": "",
     "build": "",
     "host": "host",
     "deploy": "",

@@ -1,0 +1,107 @@
+"""Rules about the steps of a workflow: each is a task, and each action is one commit."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from handrail.diagnosis import Diagnosis
+from handrail.parity.words import is_bootstrap, is_task
+
+if TYPE_CHECKING:
+    from handrail.parity.sources import Sources
+    from handrail.parity.workflows import Step, Text
+
+_COMMIT = re.compile(r"@[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+
+
+def steps_that_are_no_task(sources: Sources) -> Iterator[Diagnosis]:
+    """Yield each ``run:`` step with a command that is neither a task nor part of the bootstrap; once a step."""
+    for workflow in sources.workflows:
+        for step in workflow.steps:
+            if step.run and (found := _own_command(step)):
+                line, words = found
+                yield Diagnosis(
+                    "run-not-a-task",
+                    "error",
+                    f"`{_short(words)}` runs in CI only: it is no task, so nothing on a laptop repeats it",
+                    step.file,
+                    line,
+                    mend="make it a task of tasks.py or a check of [tool.handrail.checks.extra], and call that",
+                )
+
+
+def actions_that_are_not_pinned(sources: Sources) -> Iterator[Diagnosis]:
+    """Yield each action that a tag or a branch names: whoever moves that changes what CI runs."""
+    for file, uses in _uses(sources):
+        reference = uses.text
+        if reference.startswith("./"):
+            continue
+        if reference.startswith("docker://"):
+            if "@sha256:" not in reference:
+                yield Diagnosis(
+                    "action-not-pinned",
+                    "error",
+                    f"{reference} is not pinned: its tag can be moved",
+                    file,
+                    uses.line,
+                    mend=f"docker buildx imagetools inspect {reference[9:]} shows the digest to write: @sha256:…",
+                )
+        elif not _COMMIT.search(reference):
+            name, _, version = reference.partition("@")
+            repository = "/".join(name.split("/")[:2])
+            tag = version or "HEAD"
+            yield Diagnosis(
+                "action-not-pinned",
+                "error",
+                f"{reference} is not pinned by commit: its {'tag' if version else 'newest state'} can be moved",
+                file,
+                uses.line,
+                mend=f"git ls-remote https://github.com/{repository} {tag} shows the commit; "
+                f"write {name}@<commit> # {tag}",
+            )
+
+
+def actions_of_two_versions(sources: Sources) -> Iterator[Diagnosis]:
+    """Yield each place where an action has another version than where it is used first."""
+    first: dict[str, tuple[str, str, int]] = {}
+    for file, uses in _uses(sources):
+        name, _, version = uses.text.partition("@")
+        if not version or name.startswith("docker:"):
+            continue
+        known = first.setdefault(name, (version, file, uses.line))
+        if known[0] != version:
+            yield Diagnosis(
+                "action-versions-differ",
+                "warning",
+                f"{name} is {version[:12]} here and {known[0][:12]} at {known[1]}:{known[2]}",
+                file,
+                uses.line,
+                mend="use one version in all workflows",
+            )
+
+
+def _uses(sources: Sources) -> Iterator[tuple[str, Text]]:
+    for workflow in sources.workflows:
+        for job in workflow.jobs:
+            if job.uses:
+                yield workflow.file, job.uses
+            for step in job.steps:
+                if step.uses:
+                    yield workflow.file, step.uses
+
+
+def _own_command(step: Step) -> tuple[int, list[str]] | None:
+    if not step.is_shell:
+        return step.run_line, step.run.strip().splitlines()[:1]
+    for line, words in step.commands():
+        if not is_task(words) and not is_bootstrap(words):
+            return line, words
+    return None
+
+
+def _short(words: list[str]) -> str:
+    text = words[0] if len(words) == 1 else shlex.join(words)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,189 @@
+"""GitHub's workflows and the composite actions beside them, as far as they say what runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from handrail.parity.yaml_lines import Item, read_yaml
+
+FOLDER = ".github/workflows"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A scalar and its line."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; ``run`` and ``uses`` are empty where it has none."""
+
+    file: str
+    line: int
+    run: str = ""
+    run_line: int = 0
+    """The line of the first line of ``run``."""
+    uses: Text | None = None
+    inputs: dict[str, Text] = field(default_factory=dict)
+    """What stands below ``with``."""
+    variables: dict[str, Text] = field(default_factory=dict)
+    """What stands below ``env``."""
+    is_shell: bool = True
+    """Whether ``run`` is for a POSIX shell, and not for Python or PowerShell."""
+
+    def commands(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield line and words of each simple command in ``run``.
+
+        Joined by ``&&``, ``||``, ``;`` and ``|`` are several; words that the shell would expand stay as they are. A
+        line that cannot be split is one word.
+        """
+        number, pending, start = self.run_line, "", 0
+        for text in self.run.splitlines():
+            start = start if pending else number
+            pending += text
+            number += 1
+            if pending.endswith("\\"):
+                pending = pending[:-1] + " "
+                continue
+            yield from ((start, words) for words in split(pending))
+            pending = ""
+        if pending:
+            yield from ((start, words) for words in split(pending))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job; ``matrix`` holds the lists of its strategy by key."""
+
+    name: str
+    line: int
+    steps: list[Step]
+    matrix: dict[str, list[Text]] = field(default_factory=dict)
+    uses: Text | None = None
+    """A reusable workflow, where the job is a call of one."""
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """One workflow file, or one composite action, which has no triggers and one job."""
+
+    file: str
+    triggers: frozenset[str]
+    jobs: list[Job]
+    variables: dict[str, Text] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> Iterator[Step]:
+        for job in self.jobs:
+            yield from job.steps
+
+    @property
+    def is_check(self) -> bool:
+        """Whether it runs for every change, before that is taken."""
+        return bool(self.triggers & {"pull_request", "push", "merge_group", "pull_request_target"})
+
+
+def workflow_files(root: Path) -> list[str]:
+    """Return the workflow files and composite actions of the project, sorted."""
+    found = [*(root / FOLDER).glob("*.yml"), *(root / FOLDER).glob("*.yaml")]
+    found += [*(root / ".github").rglob("action.yml"), *(root / ".github").rglob("action.yaml")]
+    found += [path for path in (root / "action.yml", root / "action.yaml") if path.is_file()]
+    return sorted({path.relative_to(root).as_posix() for path in found})
+
+
+def read_workflow(root: Path, name: str) -> Workflow:
+    """Return one of them.
+
+    Raises:
+        ConfigError: it is not YAML.
+    """
+    item = read_yaml(root, name)
+    if item is None:
+        return Workflow(name, frozenset(), [])
+    shell = item.word("defaults", "run", "shell")
+    if steps := item.get("runs", "steps"):
+        return Workflow(name, frozenset(), [Job(name, steps.line, _steps(steps, name, shell))])
+    jobs = item.get("jobs")
+    return Workflow(
+        name, _triggers(item), [_job(key, job, name, shell) for key, job in jobs.items()] if jobs else [],
+        _texts(item.get("env")),
+    )  # fmt: skip
+
+
+def split(line: str) -> Iterator[list[str]]:
+    """Yield the words of each simple command of one shell line; none for a comment."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    try:
+        for token in lexer:
+            if token and set(token) <= set("&|;()"):
+                if words:
+                    yield words
+                words = []
+            else:
+                words.append(token)
+    except ValueError:
+        words = [line.strip()]
+    if words:
+        yield words
+
+
+def _triggers(item: Item) -> frozenset[str]:
+    # YAML 1.1 reads a bare ``on`` as a truth value; as text it is what stands there.
+    on = item.get("on")
+    if on is None:
+        return frozenset()
+    return frozenset([on.text] if on.text else [each.text for each in on.list()] or [key.text for key, _ in on.items()])
+
+
+def _job(key: Item, job: Item, file: str, shell: str) -> Job:
+    matrix = job.get("strategy", "matrix")
+    lists: dict[str, list[Text]] = {}
+    for name, values in matrix.items() if matrix else ():
+        if name.text in ("include", "exclude"):
+            if name.text == "include":
+                for entry in values.list():
+                    for inner, value in entry.items():
+                        lists.setdefault(inner.text, []).append(Text(value.text, value.line))
+            continue
+        lists.setdefault(name.text, []).extend(Text(value.text, value.line) for value in values.list())
+    steps = job.get("steps")
+    uses = job.get("uses")
+    return Job(
+        key.text,
+        key.line,
+        _steps(steps, file, job.word("defaults", "run", "shell") or shell) if steps else [],
+        lists,
+        Text(uses.text, uses.line) if uses else None,
+    )
+
+
+def _steps(steps: Item, file: str, shell: str) -> list[Step]:
+    found = []
+    for item in steps.list():
+        run, uses = item.get("run"), item.get("uses")
+        own = item.word("shell") or shell
+        found.append(
+            Step(
+                file,
+                item.line,
+                run.text if run else "",
+                run.line + run.is_block if run else 0,
+                Text(uses.text, uses.line) if uses else None,
+                _texts(item.get("with")),
+                _texts(item.get("env")),
+                own.split(" ")[0] in ("", "bash", "sh"),
+            )
+        )
+    return found
+
+
+def _texts(item: Item | None) -> dict[str, Text]:
+    return {key.text: Text(value.text, value.line) for key, value in item.items()} if item else {}

@@ -1,0 +1,38 @@
+"""``inv doctor``: what is not as it should be, and what to do about it."""
+
+from __future__ import annotations
+
+from handrail.tasks.base import TaskContext, task
+
+
+@task(
+    group="check",
+    example="inv doctor --fix",
+    help={
+        "env": "look at the hosts of this environment instead",
+        "fix": "repair what can be repaired without loss, and say what was done",
+        "json": "print one JSON document",
+    },
+)
+def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False) -> None:
+    """Look at machine, project, parity with CI, or hosts."""
+    from handrail.commands import Runner
+    from handrail.config.load import load_project
+    from handrail.doctor.examination import examine
+    from handrail.doctor.mending import mend
+    from handrail.doctor.report import document, require_well
+
+    project = load_project(c.root)
+    runner = Runner(c.printer.detail)
+    found = examine(c.root, project, runner)
+    done: list[str] = []
+    if fix and any(finding.repair for finding in found.findings):
+        done, failed = mend(c.root, found.findings, runner)
+        for sentence in done:
+            c.printer.success(f"mended: {sentence}")
+        for sentence in failed:
+            c.printer.warn(f"not mended: {sentence}")
+        found = examine(c.root, project, runner)
+    found.show(c.printer)
+    c.printer.result(document(found.parts, mended=done))
+    require_well(found.findings, c.printer, fixable=not fix and any(finding.repair for finding in found.findings))

@@ -1,0 +1,116 @@
+"""``inv doctor`` shows what each part found, repairs what loses nothing, and is red only for errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from handrail.commands import Runner
+from handrail.config.load import load_project
+from handrail.diagnosis import Addition, Command, Diagnosis, ModeChange, Replacement
+from handrail.doctor.mending import mend
+from handrail.doctor.project import look_at_project
+from handrail.doctor.report import counted, document, require_well, show_part
+from handrail.errors import TaskFailedError
+from handrail.testing.printer import RecordingPrinter
+
+pytestmark = pytest.mark.unit
+
+ERROR = Diagnosis("a-code", "error", "this is wrong", "ci.yml", 3, mend="do that")
+WARNING = Diagnosis("b-code", "warning", "this is odd", host="web1")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "pyproject.toml").write_text('[tool.handrail]\napp = "shop"\n')
+    return tmp_path
+
+
+def test_errors_come_first_each_with_place_code_and_what_to_do() -> None:
+    printer = RecordingPrinter()
+
+    show_part("parity", [WARNING, ERROR], "", printer)
+
+    text = printer.text
+    assert text.index("ci.yml:3") < text.index("web1: this is odd [b-code]")
+    assert "this is wrong [a-code]" in text
+    assert "do that" in text
+
+
+def test_a_document_holds_every_finding_and_whether_it_is_well() -> None:
+    found = document({"machine": [], "parity": [ERROR]})
+
+    assert found["ok"] is False
+    assert found["findings"][0]["code"] == "a-code"
+    assert json.loads(json.dumps(found)) == found
+    assert document({"parity": [WARNING]})["ok"] is True
+
+
+def test_only_an_error_is_red() -> None:
+    printer = RecordingPrinter()
+    require_well([WARNING], printer, fixable=False)
+
+    with pytest.raises(TaskFailedError, match="1 error, 1 warning") as caught:
+        require_well([ERROR, WARNING], printer, fixable=True)
+    assert "--fix" in caught.value.next_step
+    assert counted([]) == "nothing"
+
+
+def test_a_repair_changes_its_line_alone_and_says_so(root: Path) -> None:
+    (root / "hooks.yaml").write_bytes(b"rev: v1.0\r\nrev: v1.0 # two\r\n")
+    (root / "x.secrets.env").write_text("")
+    repairs = (
+        Replacement("hooks.yaml", 2, "v1.0", "v2.0"),
+        Addition(".gitignore", ".env"),
+        ModeChange("x.secrets.env", 0o600),
+        Command(("git", "config", "a.b", "c")),
+    )
+
+    done, failed = mend(root, [Diagnosis("x", "error", "m", repair=repair) for repair in repairs], Runner())
+
+    assert failed == []
+    assert done[0] == "hooks.yaml:2: v1.0 becomes v2.0"
+    assert (root / "hooks.yaml").read_bytes() == b"rev: v1.0\r\nrev: v2.0 # two\r\n"
+    assert (root / ".gitignore").read_text() == ".env\n"
+    assert (root / "x.secrets.env").stat().st_mode & 0o777 == 0o600
+    assert Runner().run(["git", "config", "a.b"], cwd=root).stdout == "c\n"
+
+
+def test_a_line_that_is_no_longer_what_was_seen_is_left_alone(root: Path) -> None:
+    (root / "hooks.yaml").write_text("rev: v1.5\n")
+    gone = Diagnosis("x", "error", "m", repair=Replacement("hooks.yaml", 1, "v1.0", "v2.0"))
+    beyond = Diagnosis("x", "error", "m", repair=Replacement("hooks.yaml", 9, "v1.0", "v2.0"))
+
+    done, failed = mend(root, [gone, beyond], Runner())
+
+    assert (done, len(failed)) == ([], 2)
+    assert (root / "hooks.yaml").read_text() == "rev: v1.5\n"
+
+
+def test_a_line_is_added_below_one_without_an_end(root: Path) -> None:
+    (root / ".gitignore").write_text("dist/")
+
+    mend(root, [Diagnosis("x", "error", "m", repair=Addition(".gitignore", ".env"))], Runner())
+
+    assert (root / ".gitignore").read_text() == "dist/\n.env\n"
+
+
+@pytest.mark.security
+def test_files_with_secrets_that_others_or_git_could_see_are_errors_and_can_be_repaired(root: Path) -> None:
+    (root / ".env").write_text("A=1\n")
+    (root / "env").mkdir()
+    (root / "env" / "live.secrets.env").write_text("KEY=1\n")
+    (root / "env" / "live.secrets.env").chmod(0o644)
+    project = load_project(root)
+
+    found = look_at_project(root, project, Runner())
+    codes = {each.code for each in found if each.level == "error"}
+    mend(root, found, Runner())
+    left = {each.code for each in look_at_project(root, project, Runner()) if each.level == "error"}
+
+    assert codes == {"dotenv-not-ignored", "secrets-readable", "secrets-not-ignored"}
+    assert left == set()
