@@ -5,6 +5,7 @@ import json
 import os
 import time
 
+from handrail.agent import leftovers
 from handrail.agent.files import read_json
 from handrail.agent.machine import is_writable, user_name
 from handrail.agent.refusal import Refused
@@ -36,7 +37,7 @@ def lock(agent, request, _payload):
     take(agent, request.get("wait", 0))
     os.ftruncate(agent.lock_fd, 0)
     os.pwrite(agent.lock_fd, json.dumps(request["holder"]).encode(), 0)
-    recovered = Transaction(agent.app).recover()
+    recovered = "; ".join(filter(None, [leftovers.sweep(agent.app), Transaction(agent.app).recover()]))
     state = Transaction(agent.app).state()
     return {"recovered": recovered, "transaction": public_state(state), "number": agent.app.last_number()}
 

@@ -51,9 +51,17 @@ OPERATIONS = {
 
 def main():
     """Serve one client over standard input and output."""
+    serve(OPERATIONS)
+
+
+def serve(operations, at_end=None):
+    """Serve one client until it goes; ``at_end`` is called with the agent then, while the lock is still held."""
     for number in (signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)
-    Agent(OPERATIONS, sys.stdin.buffer, sys.stdout.buffer).serve()
+    agent = Agent(operations, sys.stdin.buffer, sys.stdout.buffer)
+    agent.serve()
+    if at_end:
+        at_end(agent)
     # The reader thread may sit in a read for ever: an ordinary exit would wait for its buffer's lock.
     os._exit(0)

@@ -24,10 +24,20 @@ def prepare(agent, request, _payload):
     if agent.app.is_complete(release) and transaction.state().get("step") in ("prepared", "migrated"):
         return {"reused": True}
     remove_tree(folder)
-    os.makedirs(os.path.join(folder, ".handrail"), mode=0o755)
-    place_files(agent, folder)
-    place_shared(agent, folder, request["shared"])
+    fill(agent, folder, request, place_shared)
+    transaction.update(step="prepared")
+    # The data must be on the disk before a switch points at it; it gets there while others still prepare.
+    agent.syncing = threading.Thread(target=os.sync, daemon=True)
+    agent.syncing.start()
+    return {"reused": False}
+
+
+def fill(agent, folder, request, share):
+    """Fill a release's folder, which is not there yet; ``share(agent, folder, paths)`` makes what outlives releases."""
     meta = os.path.join(folder, ".handrail")
+    os.makedirs(meta, mode=0o755)
+    place_files(agent, folder)
+    share(agent, folder, request["shared"])
     write_atomic(os.path.join(meta, "env"), request["env"], 0o600)
     write_atomic(os.path.join(meta, "variables.json"), json.dumps(request["variables"]), 0o600)
     for name, text in request["launchers"].items():
@@ -37,11 +47,6 @@ def prepare(agent, request, _payload):
         make_environment(agent, folder, wheels)
     write_atomic(os.path.join(meta, "manifest.json"), json.dumps(agent.manifest), 0o644)
     write_atomic(os.path.join(meta, "state"), "complete\n", 0o644)
-    transaction.update(step="prepared")
-    # The data must be on the disk before a switch points at it; it gets there while others still prepare.
-    agent.syncing = threading.Thread(target=os.sync, daemon=True)
-    agent.syncing.start()
-    return {"reused": False}
 
 
 def place_files(agent, folder):

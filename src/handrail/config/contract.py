@@ -93,8 +93,8 @@ class Variable:
         return text in self.choices if self.choices else TYPES[self.type][1](text)
 
     def is_needed_by(self, task: str) -> bool:
-        # A deploy starts the service, so it needs what the service needs.
-        return task in self.needed_by or (task == "deploy" and APP in self.needed_by)
+        # A deploy starts the service, so it needs what the service needs; a rehearsal runs its migration.
+        return task in self.needed_by or (task in ("deploy", "db.plan") and APP in self.needed_by)
 
 
 @dataclass(frozen=True)

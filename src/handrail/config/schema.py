@@ -38,6 +38,8 @@ class Service(_Table, frozen=True):
     """Prints the schema's present state; recorded before and after ``migrate``."""
     migrate_down: str = ""
     """Brings the schema back to ``{state}``, for ``inv rollback --with-migrations``; needs the other two."""
+    database: str = ""
+    """Name of the variable that holds the database's URL, for ``inv db.plan``."""
     shared: list[str] = []
     """Paths in the release that are links into the app's ``shared/`` folder (uploads, SQLite files)."""
 

@@ -136,8 +136,8 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
         facts += [("variables" if i == 0 else "", line) for i, line in enumerate(_variable_lines(plan, row))]
         travels = row["travels"]
         objects = "object" if travels["objects"] == 1 else "objects"
-        facts.append(("travels", f"{_size(travels['bytes'])} in {travels['objects']} {objects}"))
-        facts += [("", f"{wheel['name']}  {_size(wheel['bytes'])}") for wheel in travels["wheels"]]
+        facts.append(("travels", f"{show_size(travels['bytes'])} in {travels['objects']} {objects}"))
+        facts += [("", f"{wheel['name']}  {show_size(wheel['bytes'])}") for wheel in travels["wheels"]]
         migration = plan["migrate"]
         if migration and migration["host"] == row["host"]:
             facts.append(("migration", migration["command"]))
@@ -167,7 +167,7 @@ def _variable_lines(plan: Mapping[str, Any], row: Mapping[str, Any]) -> list[str
     return lines + [f"- {name}" for name in differ["removed"]]
 
 
-def _size(count: float) -> str:
+def show_size(count: float) -> str:
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -16,6 +16,7 @@ from handrail.errors import PreflightError
 
 if TYPE_CHECKING:
     from handrail.build.bundle import Bundle, Member
+    from handrail.config.target import Target
     from handrail.config.values import Value
     from handrail.deploy.running import Run
 
@@ -29,15 +30,7 @@ def preflight(run: Run, bundle: Bundle) -> None:
     """Find every reason why this deploy would fail, on all hosts, before anything is changed."""
     from handrail.build import check_wheels
 
-    target = run.job.target
-    size = sum(member.size for member in bundle.objects())
-    wheels = sum(member.size for member in bundle.members if member.kind == "wheel")
-    request: dict[str, Any] = {
-        "need_bytes": size + wheels * UNPACKED,
-        "need_inodes": len(bundle.members) * 2 + (wheels // 4096),
-        "reserve_bytes": target.reserve * MIB,
-        "python": bundle.python,
-    }
+    request = need_of(bundle, run.job.target)
 
     def work(session: Session) -> None:
         facts = run.facts[session.host]
@@ -51,19 +44,37 @@ def preflight(run: Run, bundle: Bundle) -> None:
         raise as_preflight(failures, "preflight")
 
 
+def need_of(bundle: Bundle, target: Target) -> dict[str, Any]:
+    """Return what a release of this bundle needs on a host: bytes, inodes, Python."""
+    size = sum(member.size for member in bundle.objects())
+    wheels = sum(member.size for member in bundle.members if member.kind == "wheel")
+    return {
+        "need_bytes": size + wheels * UNPACKED,
+        "need_inodes": len(bundle.members) * 2 + (wheels // 4096),
+        "reserve_bytes": target.reserve * MIB,
+        "python": bundle.python,
+    }
+
+
+def send_missing(session: Session, bundle: Bundle, parcels: Parcels, offered: int | None = None) -> None:
+    """Send the objects that a host lacks.
+
+    Args:
+        offered: the number of an ``offer`` of this bundle that was posted before.
+    """
+    objects = bundle.objects()
+    number = offered or session.post("offer", payload=pack(bundle.manifest()))
+    missing = [objects[index] for index in session.wait(number)["missing"]]
+    for compressed in (True, False):
+        part = [m for m in missing if (m.kind == "file") is compressed]
+        if part:
+            parcel = [(m.sha256, m.size, _source(m)) for m in part]
+            session.put(parcel, parcels.frames(parcel, compressed=compressed), compressed=compressed)
+
+
 def upload(run: Run, bundle: Bundle) -> None:
     """Send what each host lacks. A cut connection is opened again and goes on where its objects ended."""
-    objects = bundle.objects()
     target = run.job.target
-
-    def once(session: Session) -> None:
-        number = run.offered.pop(session.host, None) or session.post("offer", payload=pack(bundle.manifest()))
-        missing = [objects[index] for index in session.wait(number)["missing"]]
-        for compressed in (True, False):
-            part = [m for m in missing if (m.kind == "file") is compressed]
-            if part:
-                parcel = [(m.sha256, m.size, _source(m)) for m in part]
-                session.put(parcel, parcels.frames(parcel, compressed=compressed), compressed=compressed)
 
     def work(session: Session) -> None:
         for attempt in range(1, UPLOAD_ATTEMPTS + 1):
@@ -75,7 +86,7 @@ def upload(run: Run, bundle: Bundle) -> None:
                     session.call("lock", holder=holder, wait=target.lease)
                     state = {"deploy": run.deploy, "release": run.release}
                     session.call("begin", state=state, keep=target.keep, digests=[])
-                once(session)
+                send_missing(session, bundle, parcels, run.offered.pop(session.host, None))
                 return
             except HostError as error:
                 if error.kind != "lost" or attempt == UPLOAD_ATTEMPTS:

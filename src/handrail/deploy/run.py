@@ -189,6 +189,20 @@ def run_rollback(root: Path, options: Options, printer: Printer) -> dict[str, An
     return document
 
 
+def run_rehearsal(root: Path, options: Options, printer: Printer) -> dict[str, Any]:
+    """Do what ``inv db.plan`` says; return the document of what was found."""
+    from handrail.deploy.database import describe_database
+    from handrail.deploy.rehearsal import check_declared, rehearse
+
+    shop = open_workshop(root, options, printer, "db.plan")
+    value = check_declared(shop.target, shop.values)
+    # Before a build that would be for nothing.
+    describe_database(value.name, value.text, {}, [])
+    with _nothing_changed():
+        bundle = make_bundle(shop)
+    return rehearse(shop.target, root, bundle, shop.values.for_app(), printer, wait=options.wait)
+
+
 def make_bundle(shop: Workshop) -> Bundle:
     """Return the bundle that was named with ``--bundle``, or build it from this checkout."""
     from handrail.build.archive import read_bundle

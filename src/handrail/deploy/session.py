@@ -78,7 +78,7 @@ class Session:
             self._connection = connect(self.host, self._target, self._root)
             try:
                 self._start(f"exec python3 {' '.join(agent.FLAGS)} -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
-                self._send(agent.payload())
+                self._send(self.program())
                 hello = self.post("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
                 self._skip_to_marker()
                 break
@@ -90,6 +90,10 @@ class Session:
                     raise
         self.facts = self.wait(hello)
         return self.facts
+
+    def program(self) -> bytes:
+        """Return what runs on the host, as the bootstrap reads it."""
+        return agent.payload()
 
     def _start(self, command: str) -> None:
         """Open a channel and run a command in it."""

@@ -22,6 +22,7 @@ MODULES: dict[str, str] = {
     "host": "host",
     "deploy": "",
     "maintenance": "",
+    "db": "db",
     "health": "",
     "env": "",
     "sandbox": "sandbox",

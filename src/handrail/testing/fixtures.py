@@ -19,6 +19,7 @@ from handrail.testing.bare import BareHost
 from handrail.testing.container import ContainerHost, engine
 from handrail.testing.faults.scene import SMALL_OPTIONS
 from handrail.testing.host import HostUnavailableError
+from handrail.testing.postgres import PostgresServer
 from handrail.testing.sshd import SshdHost
 
 
@@ -49,6 +50,13 @@ def second_sshd_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdH
     """A second one, on another port and with another home folder."""
     with _or_report(), SshdHost(tmp_path_factory.mktemp("host-b"), name="host-b") as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server on loopback."""
+    with _or_report(), PostgresServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from handrail.testing.sshd import SshdHost
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-# The recipe of docs/how-a-deploy-works.md, for one settings module.
-DOCS = Path(__file__).parents[3] / "docs" / "how-a-deploy-works.md"
+# The recipe of docs/databases.md, for one settings module.
+DOCS = Path(__file__).parents[3] / "docs" / "databases.md"
 MODELS = """\
 from django.db import models
 

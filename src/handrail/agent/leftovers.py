@@ -1,0 +1,49 @@
+"""What a rehearsal (`inv db.plan`) leaves where its agent was killed; whoever takes the lock next sweeps it.
+
+A rehearsal lives in ``rehearsal/`` beside ``releases/``: its release, a copy of an SQLite database, and ``undo.json``,
+the commands that take back what is elsewhere, such as a scratch database on a server.
+"""
+
+import json
+import os
+import signal
+
+from handrail.agent.commands import run
+from handrail.agent.files import read_json, remove_tree, write_atomic
+from handrail.agent.processes import process_folder
+
+NAME = "rehearsal"
+
+
+def sweep(app):
+    """Undo and delete the rehearsal of this app, if there is one; return a sentence where something stays, or ""."""
+    folder = app.path(NAME)
+    if not os.path.isdir(folder):
+        return ""
+    end_processes(folder)
+    notes = read_json(os.path.join(folder, "undo.json")) or []
+    left = [note for note in notes if run(note["argv"], 30, env=dict(os.environ, **note["env"]))[0] != 0]
+    for name in os.listdir(folder):
+        if name != "undo.json":
+            remove_tree(os.path.join(folder, name))
+    if left:
+        remember(app, left)
+        return "%s of a dry run is still there; the next run tries again" % left[0]["what"]
+    remove_tree(folder)
+    return ""
+
+
+def remember(app, notes):
+    """Write down how to take back what a rehearsal makes outside its folder: ``[{"what", "argv", "env"}]``."""
+    write_atomic(app.path(NAME, "undo.json"), json.dumps(notes))
+
+
+def end_processes(folder):
+    """Kill what still runs in a rehearsal's release, such as a migration whose agent was killed."""
+    inside = os.path.realpath(folder) + os.sep
+    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
+        if entry.isdigit() and (process_folder(int(entry)) + os.sep).startswith(inside):
+            try:
+                os.kill(int(entry), signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
