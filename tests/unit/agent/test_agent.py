@@ -47,9 +47,15 @@ class Client:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        self.stdin.write(agent.payload())
+        self.stdin.write(agent.greeting())
         self.stdin.flush()
-        assert agent.MARKER.encode() in self.stdout.readline()
+        line = self.stdout.readline()
+        self.was_asked = agent.WANTED.encode() in line
+        if self.was_asked:
+            self.stdin.write(b'{"op":"ping"}\n' + agent.text())
+            self.stdin.flush()
+            line = self.stdout.readline()
+        assert agent.MARKER.encode() in line
         self.number = 0
         self.hello = self.call("hello", root=str(root), app="shop")
 
@@ -182,6 +188,7 @@ def guardians_of(app: Path) -> list[int]:
 
 
 def guardian_of(app: Path) -> int:
+    wait_until(lambda: guardians_of(app) != [])
     return guardians_of(app)[0]
 
 
@@ -405,6 +412,7 @@ def test_the_compiled_agent_is_kept_by_who_changes_the_host_and_used_by_the_next
         return sorted((tmp_path / "cache" / "handrail").glob("agent-*"))
 
     client = connect()
+    assert client.was_asked
     assert kept() == [], "looking keeps nothing"
     client.lock()
     client.begin("1-abc", "d1")
@@ -413,9 +421,34 @@ def test_the_compiled_agent_is_kept_by_who_changes_the_host_and_used_by_the_next
     written = path.stat().st_mtime_ns
     client.kill()
     again = connect()
+    assert not again.was_asked, "it does not travel twice"
     again.lock(wait=5)
     again.begin("1-abc", "d1")
     assert (kept(), path.stat().st_mtime_ns) == ([path], written)
+
+
+def test_a_compiled_agent_that_others_can_write_is_passed_over(connect: Callable[[], Client], tmp_path: Path) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    client.kill()
+    (path,) = (tmp_path / "cache" / "handrail").glob("agent-*")
+    path.chmod(0o666)
+    assert connect().was_asked
+
+
+def test_four_versions_of_the_agent_are_kept(connect: Callable[[], Client], tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "handrail"
+    folder.mkdir(parents=True)
+    for number in range(6):
+        (folder / f"agent-old{number}").write_text("")
+        os.utime(folder / f"agent-old{number}", (number, number))
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    names = {path.name for path in folder.iterdir()}
+    assert len(names) == 4
+    assert {"agent-old3", "agent-old4", "agent-old5"} < names
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", b"7\nabc", b"0\n"], ids=["empty", "text", "checksum", "nothing"])
@@ -429,6 +462,7 @@ def test_a_damaged_compiled_agent_is_passed_over_and_replaced(
     (path,) = (tmp_path / "cache" / "handrail").glob("agent-*")
     path.write_bytes(damage)
     again = connect()
+    assert again.was_asked
     again.lock(wait=5)
     again.begin("1-abc", "d1")
     assert path.stat().st_size > 1000
