@@ -23,13 +23,14 @@ the lock does.
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from functools import cache
 from pathlib import Path
 
-from handrail.agent.protocol import ACTIVE, MARKER, SIDE_BY_SIDE
+from handrail.agent.protocol import ACTIVE, MARKER, SIDE_BY_SIDE, WANTED
 
-__all__ = ["ACTIVE", "BOOTSTRAP", "FLAGS", "MARKER", "SIDE_BY_SIDE", "payload", "source"]
+__all__ = ["ACTIVE", "BOOTSTRAP", "FLAGS", "MARKER", "SIDE_BY_SIDE", "WANTED", "greeting", "modules", "program", "text"]
 
 # Neither the user's PYTHON* variables nor what is installed beside Python may change the agent; it starts sooner, too.
 FLAGS = ["-I", "-S"]
@@ -40,49 +41,55 @@ BOOTSTRAP = (
     "exec(compile(zlib.decompress(i.read(n)),'handrail-agent','exec'))"
 )
 
-# Finds the agent's modules in the text that travelled, whatever is installed on the host.
-_IMPORTER = """
-import importlib.machinery, sys
-class Modules:
-    def find_spec(name, path=None, target=None):
-        if name in MODULES:
-            return importlib.machinery.ModuleSpec(name, Modules, is_package=not MODULES[name])
-    def create_module(spec):
-        return None
-    def exec_module(module):
-        name = module.__name__
-        if name not in COMPILED:
-            COMPILED[name] = compile(MODULES[name], name, "exec")
-        exec(COMPILED[name], module.__dict__)
-sys.meta_path.insert(0, Modules)
-from handrail.agent import compiled
-compiled.load(DIGEST, COMPILED)
-from {main} import main
-main()
-"""
-
 
 @cache
-def source(*further: str, main: str = "handrail.agent.main") -> str:
-    """Return the whole agent as one Python text.
+def modules(*further: str) -> dict[str, str]:
+    """Return the texts of the modules that travel by their names; that of a package is empty.
 
     Args:
         further: packages whose modules travel beside the agent's, and may import them.
-        main: the module whose ``main()`` is run.
     """
-    modules = {"handrail": ""}
+    found = {"handrail": ""}
     for package in ("handrail.agent", *further):
         parents = package.split(".")
-        modules.update({".".join(parents[:count]): "" for count in range(2, len(parents) + 1)})
+        found.update({".".join(parents[:count]): "" for count in range(2, len(parents) + 1)})
         for path in sorted(Path(__file__).parents[1].joinpath(*parents[1:]).glob("*.py")):
-            if path.stem != "__init__":
-                modules[f"{package}.{path.stem}"] = path.read_text(encoding="utf-8")
-    text = f"MODULES = {modules!r}\nCOMPILED = {{}}\n"
-    return f"{text}DIGEST = {hashlib.sha256(text.encode()).hexdigest()!r}\n{_IMPORTER.replace('{main}', main)}"
+            if path.stem not in ("__init__", "starting"):
+                found[f"{package}.{path.stem}"] = path.read_text(encoding="utf-8")
+    return found
 
 
 @cache
-def payload(*further: str, main: str = "handrail.agent.main") -> bytes:
-    """Return the compressed text of `source` with its length, as the bootstrap reads it."""
-    packed = zlib.compress(source(*further, main=main).encode(), 9)
-    return b"%d\n%s" % (len(packed), packed)
+def greeting() -> bytes:
+    """Return the agent's first part with its length, as the bootstrap reads it.
+
+    It goes on with the agent as it is kept on the host, or answers `WANTED` and waits for its `text`.
+    """
+    digest = hashlib.sha256(json.dumps(modules()).encode()).hexdigest()[:32]
+    return _first_part(digest, "handrail.agent.main")
+
+
+@cache
+def text() -> bytes:
+    """Return the agent's modules, for the host that asks for them."""
+    return _packed(json.dumps(modules()))
+
+
+@cache
+def program(*further: str, main: str) -> bytes:
+    """Return a program of the agent's modules and further ones, first part and all, as the bootstrap reads it.
+
+    Args:
+        main: the module whose ``main()`` is run.
+    """
+    return _first_part("", main) + _packed(json.dumps(modules(*further)))
+
+
+def _first_part(digest: str, main: str) -> bytes:
+    starting = Path(__file__).with_name("starting.py").read_text(encoding="utf-8")
+    return _packed(f"{starting}\n\nstart({digest!r}, {main!r}, {WANTED!r})\n")
+
+
+def _packed(content: str) -> bytes:
+    data = zlib.compress(content.encode(), 9)
+    return b"%d\n%s" % (len(data), data)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import threading
 import time
 
@@ -14,6 +13,8 @@ def run(argv, timeout=120.0, env=None, cwd=None, gone=None, emit=None, keep=(), 
     ``keep``: descriptors that the command holds open, such as a lock's;
     ``grace``: seconds from SIGTERM to SIGKILL when it is stopped; 0 for what has nothing to clean up.
     """
+    import subprocess  # a tenth of the agent's start, and not every one runs a command
+
     try:
         process = subprocess.Popen(
             argv,

@@ -1,51 +1,36 @@
-"""The agent's compiled form, kept on the host, because compiling takes longer than all else of its start.
+"""Keeps the agent's compiled form on the host, for `handrail.agent.starting`.
 
-It is kept where programs keep such things (``~/.cache``), by whoever changes this host anyway, and it is only a
-shortcut: a file that is missing, damaged, somebody else's or of another Python is passed over.
+The next one needs neither to travel nor to be compiled, which takes longer than all else of its start.
 """
 
 import glob
 import marshal
 import os
-import sys
 import zlib
 
-_kept = {"codes": {}, "path": "", "fresh": False}
-
-
-def load(digest, codes):
-    """Add the code objects of the agent with this digest to ``codes``, by module, where they were kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    _kept.update(codes=codes, path=os.path.join(home, "handrail", "agent-%s-%x" % (digest[:16], sys.hexversion)))
-    try:
-        with open(_kept["path"], "rb") as stream:
-            facts = os.fstat(stream.fileno())
-            if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
-                return
-            checksum, data = int(stream.readline()), stream.read()
-        if zlib.crc32(data) == checksum:
-            codes.update(marshal.loads(data))  # noqa: S302 - our own file, as sure as the code that reads it
-            _kept["fresh"] = True
-    except (OSError, ValueError, EOFError, TypeError):
-        return
+VERSIONS = 4
+"""So many are kept: projects that deploy to one host may use different versions of the toolkit."""
 
 
 def keep():
-    """Keep the code objects for the next start, in the place of older ones. Best effort."""
-    if _kept["fresh"] or not _kept["path"]:
+    """Keep the code objects for the next start. Best effort."""
+    modules = __spec__.loader
+    path = getattr(modules, "path", "")
+    # Where it was not started by its first part, as in a test, nothing is kept.
+    if not hasattr(modules, "is_kept") or not path or modules.is_kept:
         return
-    path = _kept["path"]
     temporary = "%s.%d.tmp" % (path, os.getpid())
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        data = marshal.dumps(_kept["codes"])
+        data = marshal.dumps({name: modules.code(name) for name in modules.texts})
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as stream:
             stream.write(b"%d\n" % zlib.crc32(data) + data)
         os.rename(temporary, path)
-        _kept["fresh"] = True
-        for other in glob.glob(os.path.join(os.path.dirname(path), "agent-*")):
-            if other != path and not other.endswith(".tmp"):
-                os.unlink(other)
+        modules.is_kept = True
+        names = glob.glob(os.path.join(os.path.dirname(path), "agent-*"))
+        others = sorted((name for name in names if name != path and not name.endswith(".tmp")), key=os.path.getmtime)
+        for other in others[: -(VERSIONS - 1)]:
+            os.unlink(other)
     except OSError:
         return

@@ -2,9 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 import time
 
 from handrail.agent.refusal import Refused
@@ -33,6 +30,8 @@ def write_as_root(path, text, mode):
         write_atomic(path, text, mode)
         os.chmod(path, mode)
         return
+    import subprocess
+
     temporary = path + ".handrail-new"
     for argv, data in (
         (["sudo", "-n", "install", "-D", "-m", "%o" % mode, "/dev/stdin", temporary], text.encode()),
@@ -69,20 +68,32 @@ def sync_folder(path):
 
 def remove_tree(path):
     """Delete a folder whose files may be read-only; a folder that is not there is fine."""
-
-    def make_writable(function, name, _error):
-        if not os.path.lexists(name):
-            return
-        os.chmod(os.path.dirname(name), 0o700)
-        function(name)
-
     if os.path.islink(path) or os.path.isfile(path):
         os.unlink(path)
-    elif os.path.isdir(path):
-        if sys.version_info >= (3, 12):
-            shutil.rmtree(path, onexc=make_writable)
-        else:
-            shutil.rmtree(path, onerror=make_writable)
+        return
+    try:
+        entries = list(os.scandir(path))
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        os.chmod(path, 0o700)
+        entries = list(os.scandir(path))
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(entry.path)
+            continue
+        try:
+            os.unlink(entry.path)
+        except FileNotFoundError:
+            pass
+        except PermissionError:
+            os.chmod(path, 0o700)
+            os.unlink(entry.path)
+    try:
+        os.rmdir(path)
+    except PermissionError:
+        os.chmod(os.path.dirname(path), 0o700)
+        os.rmdir(path)
 
 
 def inside(folder, relative):

@@ -3,10 +3,12 @@
 import glob
 import os
 import re
-import shutil
 import sys
 
 from handrail.agent.commands import run
+
+# Of Python 3: those that a host may have, and years of those to come.
+MINORS = range(6, 40)
 
 
 def user_name():
@@ -45,10 +47,11 @@ def find_pythons():
         reverse=True,
     )
     for folder in folders:
-        for path in glob.glob(os.path.join(folder, "python3.*")):
-            match = re.match(r"^python(3\.\d+)$", os.path.basename(path))
-            if match and os.access(path, os.X_OK):
-                found.setdefault(match.group(1), path)
+        # Asked by name: to list a folder of programs takes longer than all these questions.
+        for minor in MINORS:
+            path = os.path.join(folder, "python3.%d" % minor)
+            if os.path.isfile(path) and os.access(path, os.X_OK):
+                found.setdefault("3.%d" % minor, path)
     return found
 
 
@@ -61,12 +64,21 @@ def find_supervisor():
             os.path.join(home, "supervisord.conf"),
             os.path.join(home, "include"),
         ),
-        (shutil.which("supervisorctl") or "", "/etc/supervisor/supervisord.conf", "/etc/supervisor/conf.d"),
+        (find_program("supervisorctl"), "/etc/supervisor/supervisord.conf", "/etc/supervisor/conf.d"),
     ]
     for ctl, conf, include in places:
         if ctl and os.access(ctl, os.X_OK) and os.path.exists(conf):
             return {"ctl": ctl, "conf": conf, "include": include}
     return None
+
+
+def find_program(name):
+    """Return the path of a program that PATH has, or ""."""
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""
 
 
 def nearest_folder(path):

@@ -3,63 +3,45 @@
 import os
 import signal
 import sys
+from importlib import import_module
 
-from handrail.agent import (
-    activating,
-    deciding,
-    holding,
-    locking,
-    looking,
-    lowering,
-    maintaining,
-    measuring,
-    preflight,
-    preparing,
-    settling,
-    uploading,
-)
 from handrail.agent.wire import Agent
 
+# By module: one that is not asked for is not loaded.
 OPERATIONS = {
-    "hello": looking.hello,
-    "status": looking.status,
-    "logs": looking.logs,
-    "maintenance": maintaining.maintenance,
-    "release_facts": looking.release_facts,
-    "preflight": preflight.preflight,
-    "lock": locking.lock,
-    "unlock": locking.unlock,
-    "begin": uploading.begin,
-    "offer": uploading.offer,
-    "put": uploading.put,
-    "prepare": preparing.prepare,
-    "migrate": preparing.migrate,
-    "lower": lowering.lower,
-    "activate": activating.activate,
-    "verify": activating.verify,
-    "split": measuring.split,
-    "measure": measuring.measure,
-    "switch": activating.switch,
-    "settle": settling.settle,
-    "hold": holding.hold,
-    "retire": activating.retire,
-    "commit": deciding.commit,
-    "return": deciding.return_,
-    "scale": settling.scale,
+    "looking": ["hello", "status", "logs", "release_facts"],
+    "maintaining": ["maintenance"],
+    "preflight": ["preflight"],
+    "locking": ["lock", "unlock"],
+    "uploading": ["begin", "offer", "put"],
+    "preparing": ["prepare", "migrate"],
+    "lowering": ["lower"],
+    "activating": ["activate", "verify", "switch", "retire"],
+    "measuring": ["split", "measure"],
+    "settling": ["settle", "scale"],
+    "holding": ["hold"],
+    "deciding": ["commit", "return"],
 }
+MODULES = {name: module for module, names in OPERATIONS.items() for name in names}
+
+
+def operation(name):
+    """Return the function that serves a request: called with the agent, the request and its bytes."""
+    # "return" is a word of Python's own.
+    return getattr(import_module("handrail.agent." + MODULES[name]), {"return": "return_"}.get(name, name))
 
 
 def main():
     """Serve one client over standard input and output."""
-    serve(OPERATIONS)
+    serve(operation)
 
 
-def serve(operations, at_end=None):
+def serve(operation_of, at_end=None):
     """Serve one client until it goes; ``at_end`` is called with the agent then, while the lock is still held."""
     for number in (signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)
-    agent = Agent(operations, sys.stdin.buffer, sys.stdout.buffer)
+    agent = Agent(operation_of, sys.stdin.buffer, sys.stdout.buffer)
     agent.serve()
     if at_end:
         at_end(agent)

@@ -3,13 +3,12 @@
 import errno
 import json
 import os
-import shutil
 import threading
 
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.files import inside, remove_tree, write_atomic
 from handrail.agent.locking import must_hold_lock
-from handrail.agent.machine import find_pythons
+from handrail.agent.machine import find_program, find_pythons
 from handrail.agent.refusal import Refused
 from handrail.agent.schema import state_of
 from handrail.agent.transaction import Transaction
@@ -70,7 +69,7 @@ def place_files(agent, folder):
             executable = source + ".x"
             if not os.path.exists(executable):
                 temporary = "%s.%d.tmp" % (executable, os.getpid())
-                shutil.copyfile(source, temporary)
+                copy_file(source, temporary)
                 os.chmod(temporary, 0o555)
                 os.rename(temporary, executable)
             source = executable
@@ -80,8 +79,17 @@ def place_files(agent, folder):
         except OSError as error:
             if error.errno not in (errno.EMLINK, errno.EPERM):
                 raise
-            shutil.copyfile(source, path)
+            copy_file(source, path)
             os.chmod(path, 0o555 if member["mode"] & 0o100 else 0o444)
+
+
+def copy_file(source, path):
+    with open(source, "rb") as read, open(path, "wb") as written:
+        while True:
+            data = read.read(1 << 20)
+            if not data:
+                return
+            written.write(data)
 
 
 def place_shared(agent, folder, shared):
@@ -154,6 +162,7 @@ def find_uv(agent):
         folder = os.path.join(agent.app.store, "tools", member["sha256"])
         program = os.path.join(folder, "uv")
         if not os.path.exists(program):
+            import shutil
             import zipfile
 
             os.makedirs(folder, exist_ok=True)
@@ -167,7 +176,7 @@ def find_uv(agent):
             os.chmod(temporary, 0o755)
             os.rename(temporary, program)
         return program
-    found = shutil.which("uv") or os.path.expanduser("~/.local/bin/uv")
+    found = find_program("uv") or os.path.expanduser("~/.local/bin/uv")
     if not os.access(found, os.X_OK):
         raise Refused("command", "neither the bundle nor this host has uv")
     return found

@@ -2,6 +2,8 @@
 
 # Noise from shell start-up files comes before this line; the client skips to it.
 MARKER = "HANDRAIL-AGENT-1"
+# It comes in its place from a host that does not know this version of the agent, and waits for its text.
+WANTED = "HANDRAIL-WANTS-AGENT-1"
 # Strategies that start the next release beside the one that serves.
 SIDE_BY_SIDE = ("blue-green", "canary")
 # Steps of a transaction from which a host has to return.

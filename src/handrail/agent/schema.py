@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.refusal import Refused
@@ -16,6 +15,8 @@ def state_of(app, release):
     launcher = app.release(release, ".handrail", "run-migrate-state")
     if not os.path.exists(launcher):
         return None
+    import subprocess
+
     try:
         # Not `run`, which joins the streams: tools log to standard error, and that is no part of the state.
         done = subprocess.run(

@@ -22,11 +22,11 @@ class Agent:
     """Serves one client: requests in, in their order; answers and events out.
 
     Args:
-        operations: functions by name, each called with the agent, the request and its bytes.
+        operation: gives the function that serves a request by its name; called with agent, request and its bytes.
     """
 
-    def __init__(self, operations, stdin, stdout):
-        self.operations = operations
+    def __init__(self, operation, stdin, stdout):
+        self.operation = operation
         self.stdin = stdin
         self.stdout = stdout
         self.out_lock = threading.Lock()
@@ -128,7 +128,7 @@ class Agent:
                 self.fail("skipped", "an earlier request failed")
                 continue
             try:
-                result = self.operations[request.pop("op")](self, request, payload)
+                result = self.operation(request.pop("op"))(self, request, payload)
                 self.send({"id": self.serving, "ok": True, "result": result})
             except Refused as error:
                 self.fail(error.kind, str(error), **error.facts)

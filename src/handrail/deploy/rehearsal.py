@@ -41,7 +41,7 @@ class RehearsalSession(Session):
 
     def program(self) -> bytes:
         """Return the agent with its further requests."""
-        return agent.payload(_PROGRAM, main=f"{_PROGRAM}.main")
+        return agent.program(_PROGRAM, main=f"{_PROGRAM}.main")
 
 
 def check_declared(target: Target, values: Values) -> Value:

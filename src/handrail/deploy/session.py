@@ -63,6 +63,7 @@ class Session:
         self._root = root
         self._write_lock = threading.Lock()
         self._next_id = 0
+        self._hello = 0
         self._asked_before = 0
         self._cancelled = threading.Event()
         # Pings come from another thread, also while an agent is started: what it reads first must be itself.
@@ -79,7 +80,7 @@ class Session:
             try:
                 self._start(f"exec python3 {' '.join(agent.FLAGS)} -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
                 self._send(self.program())
-                hello = self.post("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
+                self._greet()
                 self._skip_to_marker()
                 break
             except HostError as error:
@@ -88,12 +89,15 @@ class Session:
                 self.close()
                 if not hung_up or not left:
                     raise
-        self.facts = self.wait(hello)
+        self.facts = self.wait(self._hello)
         return self.facts
 
     def program(self) -> bytes:
         """Return what runs on the host, as the bootstrap reads it."""
-        return agent.payload()
+        return agent.greeting()
+
+    def _greet(self) -> None:
+        self._hello = self.post("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
 
     def _start(self, command: str) -> None:
         """Open a channel and run a command in it."""
@@ -119,6 +123,10 @@ class Session:
             if agent.MARKER.encode() in line:
                 self._speaks = True
                 return
+            if agent.WANTED.encode() in line:
+                self._send(agent.text())
+                self._greet()
+                continue
             if not line:
                 break
             noise.append(line.decode("utf-8", "replace").rstrip())

@@ -94,7 +94,7 @@ class SetupSession(Session):
         word, _, rest = self._answer().partition(" ")
         self.without_python = {}
         if word == "go":
-            self._send(agent.payload("handrail.hosts.program", main="handrail.hosts.program.main"))
+            self._send(agent.program("handrail.hosts.program", main="handrail.hosts.program.main"))
             self._skip_to_marker()
         elif word == "no-python":
             name, _, pretty = rest.partition("|")

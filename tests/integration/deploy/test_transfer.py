@@ -51,7 +51,7 @@ def test_after_a_one_line_change_only_the_projects_own_wheel_travels(new_project
         assert opened() <= 4
     assert project.served() == ["two"]
     # Its own wheel is a few kilobytes here, so that it need not be taken off.
-    assert second["hosts"][0]["bytes_sent"] <= 64 * 1024
+    assert second["hosts"][0]["bytes_sent"] <= 40 * 1024, "the agent is there already"
 
 
 def test_a_deploy_opens_at_most_four_channels_a_host(
@@ -74,4 +74,4 @@ def test_a_host_gets_only_the_files_that_it_lacks(new_project, sshd_host: SshdHo
     everything = project.deploy()["hosts"][0]["bytes_sent"]
     project.release("two")
     change = project.deploy()["hosts"][0]["bytes_sent"]
-    assert change < 96 * 1024 < everything
+    assert change < 64 * 1024 < everything

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
 from handrail import agent
+from handrail.agent.main import MODULES as MODULE_OF
+from handrail.agent.main import operation
 
 pytestmark = pytest.mark.unit
 
@@ -39,16 +43,40 @@ def test_each_module_imports_the_standard_library_and_its_neighbours_only(module
     assert {name for name in foreign if not name.startswith(("handrail.agent", "handrail.hosts.program"))} == set()
 
 
-def test_the_text_that_travels_holds_every_module() -> None:
-    tree = ast.parse(agent.source())
-    table = next(node for node in ast.walk(tree) if isinstance(node, ast.Dict))
-    names = {ast.literal_eval(key) for key in table.keys if key is not None}
-    assert {f"handrail.agent.{path.stem}" for path in MODULES if path.stem != "__init__"} < names
+def sent(data: bytes) -> list[str]:
+    """Return what a host unpacks, part by part."""
+    parts = []
+    while data:
+        length, _, rest = data.partition(b"\n")
+        parts.append(zlib.decompress(rest[: int(length)]).decode())
+        data = rest[int(length) :]
+    return parts
+
+
+def test_the_text_that_travels_holds_every_module_but_the_first_part() -> None:
+    (text,) = sent(agent.text())
+    names = {f"handrail.agent.{path.stem}" for path in MODULES if path.stem not in ("__init__", "starting")}
+    assert set(json.loads(text)) == {"handrail", "handrail.agent", *names}
 
 
 def test_further_modules_travel_beside_the_agents() -> None:
-    text = agent.source("handrail.hosts.program", main="handrail.hosts.program.main")
-    assert "from handrail.hosts.program.main import main" in text
-    for path in PROGRAM[1:]:
-        assert f"'handrail.hosts.program.{path.stem}'" in text
-    assert "'handrail.agent.wire'" in text
+    first, text = sent(agent.program("handrail.hosts.program", main="handrail.hosts.program.main"))
+    assert "start('', 'handrail.hosts.program.main', " in first
+    names = {f"handrail.hosts.program.{path.stem}" for path in PROGRAM if path.stem != "__init__"}
+    assert names | {"handrail.hosts", "handrail.agent.wire"} <= set(json.loads(text))
+
+
+def test_every_operation_is_there() -> None:
+    for name in MODULE_OF:
+        assert callable(operation(name))
+
+
+def test_a_changed_module_is_another_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = agent.greeting.__wrapped__()
+    changed = {**agent.modules(), "handrail.agent.wire": "pass"}
+    monkeypatch.setattr(agent, "modules", lambda *_: changed)
+    assert agent.greeting.__wrapped__() != before
+
+
+def test_the_first_part_is_small() -> None:
+    assert len(agent.greeting()) < 2048, "it travels to every host each time"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from handrail import agent
 from handrail.deploy.session import Session
 
 pytestmark = pytest.mark.unit
+
+
+TARGET: Any = SimpleNamespace(root="~/apps", app="shop", lease=60)
 
 
 class Channel:
@@ -54,3 +58,17 @@ def test_pings_and_cancellations_wait_until_the_agent_has_spoken() -> None:
         session._skip_to_marker()
         session.ping()
         assert channel.sent == b'{"op":"ping"}\n'
+
+
+def test_a_host_that_does_not_know_the_agent_is_sent_it_with_the_first_request_again() -> None:
+    session, channel = Session("web1", TARGET, Path()), Channel()
+    channel.makefile = lambda *_: io.BytesIO(  # type: ignore[method-assign]
+        f'noise\n{agent.WANTED}\n{{"marker": "{agent.MARKER}"}}\n{{"id": 2, "ok": true, "result": {{}}}}\n'.encode()
+    )
+    session._connection = Connection(channel)
+    session._start("exec python3")
+    session._greet()
+    first = channel.sent
+    session._skip_to_marker()
+    assert channel.sent == first + agent.text() + first.replace(b'"id":1', b'"id":2')
+    assert session.wait(session._hello) == {}

@@ -1,7 +1,7 @@
 """Where the agent of a rehearsal begins: the agent's own requests, and a rehearsal's."""
 
 from handrail.agent import leftovers
-from handrail.agent.main import OPERATIONS
+from handrail.agent.main import operation
 from handrail.agent.main import serve as serve_client
 from handrail.agent.rehearsal import trial
 
@@ -16,7 +16,7 @@ def main():
         "try_down": trial.try_down,
         "end_rehearsal": trial.end_rehearsal,
     }
-    serve_client(dict(OPERATIONS, **operations), at_end=sweep_own)
+    serve_client(lambda name: operations.get(name) or operation(name), at_end=sweep_own)
 
 
 def sweep_own(agent):

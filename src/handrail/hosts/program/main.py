@@ -16,6 +16,6 @@ def main():
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)
     os.environ.update(LC_ALL="C", PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    Agent(OPERATIONS, sys.stdin.buffer, sys.stdout.buffer).serve()
+    Agent(OPERATIONS.__getitem__, sys.stdin.buffer, sys.stdout.buffer).serve()
     # The reader thread may sit in a read for ever: an ordinary exit would wait for its buffer's lock.
     os._exit(0)
