@@ -1,6 +1,6 @@
 """What looks at a host and sets it up: it runs there as root, one process for all of a set-up.
 
-It travels like the agent, beside the agent's modules (`handrail.agent.source`), and speaks the same protocol; it too
+It travels like the agent, beside the agent's modules (`handrail.agent.program`), and speaks the same protocol; it too
 uses the standard library only and runs on Python 3.8 and newer. It knows nothing of what a host should be: ``look``
 returns facts, ``do`` carries out steps that came as data.
 
