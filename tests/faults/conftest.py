@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from handrail.testing.container import ContainerHost
-from handrail.testing.faults import CATALOGUE, Fault, Outcome, Scene, strike
+from handrail.testing.faults import CATALOGUE, DEPLOY, Command, Fault, Outcome, Scene, strike
 from handrail.testing.fixtures import (
     container_host,
     docker_engine,
@@ -28,18 +28,19 @@ def scene_for(
     container_host: ContainerHost, second_container_host: ContainerHost, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SceneFor]:
     """Gives a fleet on which a good release serves: two hosts, or one; the same one for the same question."""
-    scenes: dict[tuple[int, str, bool], Scene] = {}
+    scenes: dict[tuple[int, str, str, bool], Scene] = {}
     cache = tmp_path_factory.mktemp("wheels")
     with ExitStack() as stack:
 
-        def find(hosts: int = 2, strategy: str = "restart", small: bool = False) -> Scene:
-            key = (hosts, strategy, small)
+        def find(hosts: int = 2, strategy: str = "restart", small: bool = False, kind: str = "") -> Scene:
+            key = (hosts, strategy, kind, small)
             if key not in scenes:
                 scene = Scene(
                     tmp_path_factory.mktemp("scene"),
-                    f"faults-{strategy}-{hosts}{'-small' if small else ''}",
+                    f"faults-{strategy}-{hosts}{'-small' if small else ''}{kind and f'-{kind}'}",
                     [container_host, second_container_host][:hosts],
                     strategy=strategy,
+                    kind=kind,
                     small=small,
                     cache=cache,
                 )
@@ -52,16 +53,22 @@ def scene_for(
 
 @pytest.fixture
 def suffer(scene_for: SceneFor) -> Suffer:
-    """Deploys with a fault in it, and asserts that nothing is broken afterwards and that the next deploy succeeds."""
+    """Runs a command with a fault in it; nothing may be broken afterwards, and the next deploy must succeed."""
 
     def run(
-        name: str | Fault, moment: str = "", *, strategy: str = "restart", hosts: int = 1, which: int = 0
+        name: str | Fault,
+        moment: str = "",
+        *,
+        command: Command = DEPLOY,
+        strategy: str = "restart",
+        hosts: int = 1,
+        which: int = 0,
     ) -> Outcome:
         fault = CATALOGUE[name] if isinstance(name, str) else name
-        scene = scene_for(hosts, strategy, fault.small)
-        outcome = strike(scene, fault, moment, which=which)
+        scene = scene_for(hosts, strategy, fault.small, command.kind)
+        outcome = strike(scene, fault, moment, command=command, which=which)
         assert outcome.broken == [], f"{outcome.client}"
-        assert outcome.reached, f"the deploy never came to {moment}\n{outcome.client}"
+        assert outcome.reached, f"it never came to {moment}\n{outcome.client}"
         return outcome
 
     return run

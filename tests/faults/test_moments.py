@@ -30,7 +30,7 @@ def test_a_child_of_the_agent_that_was_stopped_on_its_way_to_another_program_goe
     host, folder = container_host, "/tmp/moments"
     host.run_as_root(f"mkdir -p {folder}/tx")
     words = ["docker", "exec", host.container, "sh", "-c", "echo $$; sleep 0.5; exec sleep 0 # handrail-agent"]
-    with Watcher(host, folder, "", "begun") as watcher:
+    with Watcher(host, f"{folder}/tx/state.json", "", ["begun"]) as watcher:
         child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         pid = child.stdout.readline().strip()

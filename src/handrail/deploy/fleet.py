@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from handrail.deploy.interrupts import uninterruptible
 from handrail.deploy.session import HostError, Session
-from handrail.errors import HandrailError, LockedError
+from handrail.errors import HandrailError, LockedError, PreflightError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -187,6 +187,29 @@ class Fleet:
             self.unlock(taken)
             raise
         return taken
+
+    def insist(self, session: Session, holder: dict[str, Any], work: Callable[[Session], T]) -> T:
+        """Do ``work`` with a host, also where its connection was lost: log in again and take the lock back for it.
+
+        For what has to be undone. The agent that held the lock ends once it has done what it was at.
+
+        Raises:
+            HandrailError: it does not answer within a lease, or somebody else has the lock by now.
+        """
+        session.revive()
+        deadline = time.monotonic() + self.target.lease
+        while True:
+            try:
+                if not session.is_open:
+                    session.reopen()
+                    session.call("lock", holder=holder, wait=self.target.lease)
+                return work(session)
+            except HandrailError as error:
+                lost = isinstance(error, PreflightError) or getattr(error, "kind", "") == "lost"
+                if not lost or time.monotonic() > deadline:
+                    raise
+                session.close()
+                threading.Event().wait(0.5)
 
     def _try_locks(self, holder: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, HandrailError]]:
         """Return (answers of the hosts whose lock was free, failures other than a lock that is held)."""

@@ -6,12 +6,12 @@ What is on is a file on each host beside the proxy's own, so it survives deploys
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.fleet import Fleet
-from handrail.deploy.interrupts import uninterruptible
+from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.session import HostError, Session
 from handrail.deploy.who import who
@@ -78,7 +78,7 @@ def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0)
         answer = session.call("maintenance", service=service_for(target, session.facts), page=text)
         return str(answer["before"])
 
-    with Fleet(target, root) as fleet:
+    with Fleet(target, root) as fleet, interruptible():
         refuse(fleet.connect()[1])
         holder = {"who": who(), "since": time.time(), "what": f"maintenance {word} on {target.environment}"}
         fleet.lock(holder, wait)
@@ -87,13 +87,10 @@ def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0)
         try:
             _, failures = fleet.each("maintenance", lambda session: ask(session, page))
         except KeyboardInterrupt:
-            with uninterruptible():
-                for session in fleet.sessions.values():
-                    session.revive()
-                undo(fleet, before, ask, target)
+            undo(fleet, before, ask, target, holder)
             raise
         if failures:
-            undo(fleet, before, ask, target)
+            undo(fleet, before, ask, target, holder)
             host, error = next(iter(failures.items()))
             raise DeployReturnedError(
                 f"{host}: {error.message.removeprefix(f'{host}: ')}",
@@ -130,25 +127,25 @@ def refuse(failures: Mapping[str, HandrailError]) -> None:
         )
 
 
-def undo(fleet: Fleet, before: Mapping[str, str], ask: Any, target: Target) -> None:
-    """Bring back on every host what it served before.
+def undo(fleet: Fleet, before: Mapping[str, str], ask: Any, target: Target, holder: dict[str, Any]) -> None:
+    """Bring back on every host what it served before; a host whose connection was lost is asked again.
 
     Raises:
         NeedsPersonError: a host did not answer.
     """
-    _, failed = fleet.each("", lambda session: ask(session, before[session.host]), hosts=reachable(fleet))
-    silent = sorted({*failed, *(set(fleet.hosts) - set(reachable(fleet)))})
-    if silent:
-        word = "on" if before[silent[0]] else "off"
+
+    def bring_back(session: Session) -> str:
+        return str(ask(session, before[session.host]))
+
+    with uninterruptible():
+        _, failed = fleet.each("", lambda session: fleet.insist(session, holder, bring_back))
+    if failed:
+        silent = next(iter(failed))
         raise NeedsPersonError(
-            f"{silent[0]}: could not be asked to serve what it served before",
-            host=silent[0],
+            f"{silent}: could not be asked to serve what it served before",
+            host=silent,
             step="maintenance",
-            next_step=f"when it answers again: inv maintenance {word} --env {target.environment}",
-            host_states={h: "unknown" if h in silent else "serves what it served before" for h in fleet.hosts},
+            next_step=f"when it answers again: inv maintenance {'on' if before[silent] else 'off'} "
+            f"--env {target.environment}",
+            host_states={h: "unknown" if h in failed else "serves what it served before" for h in fleet.hosts},
         )
-
-
-def reachable(fleet: Fleet) -> Iterable[str]:
-    """Return the hosts whose sessions are open."""
-    return [host for host, session in fleet.sessions.items() if session.is_open]

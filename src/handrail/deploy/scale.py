@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.fleet import Fleet
+from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.session import Session
 from handrail.deploy.who import who
-from handrail.errors import DeployReturnedError, PreflightError, UsageError, did_you_mean
+from handrail.errors import DeployReturnedError, NeedsPersonError, PreflightError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from handrail.config.target import Target
+    from handrail.errors import HandrailError
     from handrail.ui import Printer
 
 # As many as two digits say: the rights on a host are spelled out for those.
@@ -49,27 +51,41 @@ def run_scale(
     Raises:
         UsageError: what `read_numbers` says.
         LockedError: a deploy is under way.
-        DeployReturnedError: a process did not stay up.
+        DeployReturnedError: a process did not stay up, or a connection was lost; every host has what it had before.
+        NeedsPersonError: and a host could not be brought back to that.
     """
     numbers = read_numbers(words, target)
     done: dict[str, dict[str, int]] = {}
-    with Fleet(target, root) as fleet:
+    with Fleet(target, root) as fleet, interruptible():
         facts, failures = fleet.connect()
         if failures:
             host, error = next(iter(failures.items()))
             raise PreflightError(f"{host}: {error.message.removeprefix(f'{host}: ')}", host=host, step="connect")
         before = {host: dict(fact["scale"]) for host, fact in facts.items()}
         if numbers:
-            fleet.lock({"who": who(), "since": time.time(), "what": f"scale {' '.join(words)}"}, wait)
+            holder = {"who": who(), "since": time.time(), "what": f"scale {' '.join(words)}"}
+            fleet.lock(holder, wait)
 
             def change(session: Session, scale: dict[str, int]) -> None:
                 fact = {**facts[session.host], "scale": scale}
                 done[session.host] = session.call("scale", scale=scale, service=service_for(target, fact))["scale"]
 
-            _, failures = fleet.each("", lambda session: change(session, {**before[session.host], **numbers}))
+            def undo(hosts: Sequence[str]) -> None:
+                with uninterruptible():
+                    _, failed = fleet.each(
+                        "", lambda session: fleet.insist(session, holder, lambda s: change(s, before[s.host])), hosts
+                    )
+                if failed:
+                    raise _needs_person(failed, target, before, facts)
+
+            try:
+                _, failures = fleet.each("", lambda session: change(session, {**before[session.host], **numbers}))
+            except KeyboardInterrupt:
+                undo(fleet.hosts)
+                raise
             if failures:
-                for host in list(done):
-                    change(fleet.sessions[host], before[host])
+                # A host that refused has undone it itself; one whose connection was lost may still be at it.
+                undo([h for h in fleet.hosts if h in done or getattr(failures.get(h), "kind", "") == "lost"])
                 host, error = next(iter(failures.items()))
                 raise DeployReturnedError(
                     f"{host}: {error.message}; every host runs what it ran before", host=host, step="scale",
@@ -85,3 +101,21 @@ def run_scale(
 
 def _defaults(target: Target) -> dict[str, int]:
     return {name: worker.instances for name, worker in target.processes.items()}
+
+
+def _needs_person(
+    failed: Mapping[str, HandrailError],
+    target: Target,
+    before: Mapping[str, dict[str, int]],
+    hosts: Iterable[str],
+) -> NeedsPersonError:
+    host, error = next(iter(failed.items()))
+    again = " ".join(f"{name}={number}" for name, number in {**_defaults(target), "web": 1, **before[host]}.items())
+    return NeedsPersonError(
+        f"{host}: could not be brought back to the numbers that it had: {error.message.removeprefix(f'{host}: ')}",
+        host=host,
+        step="scale",
+        lines=error.lines,
+        next_step=f"when it answers again: inv scale --env {target.environment} {again}",
+        host_states={each: "unknown" if each in failed else "runs what it ran before" for each in hosts},
+    )

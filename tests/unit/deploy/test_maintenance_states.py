@@ -25,11 +25,16 @@ class FakeSession:
         self.facts: dict[str, Any] = {}
         self.faults = faults
         self.is_open = True
+        self.asked: list[str] = []
+
+    def reopen(self) -> None:
+        self.is_open = True
 
     def open(self) -> dict[str, Any]:
         return self.facts
 
     def call(self, op: str, **request: Any) -> dict[str, Any]:
+        self.asked.append(op)
         if op != "maintenance":
             return {}
         before, page = self.page, request["page"]
@@ -37,11 +42,17 @@ class FakeSession:
         if f"{self.host} {kind}" in self.faults:
             raise HostError(self.host, "proxy", f"no {kind}")
         self.page = before if page is None else page
+        if f"{self.host} cut" in self.faults and kind == "change":
+            self.is_open = False
+            raise HostError(self.host, "lost", "the connection was lost: closed")
         return {"before": before}
+
+    def revive(self) -> None: ...
 
     def ping(self) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.is_open = False
 
 
 @pytest.fixture
@@ -65,6 +76,7 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Any:
     return SimpleNamespace(
         pages=lambda: {session.host: session.page for session in made},
         faults=faults,
+        asked=lambda: {session.host: session.asked for session in made},
         target=target,
         turn=lambda page: set_maintenance(target, Path(), page),
     )
@@ -89,6 +101,14 @@ def test_a_host_that_fails_brings_every_host_back_to_the_page_that_it_had(fleet:
     with pytest.raises(DeployReturnedError, match=f"{host}: no change"):
         fleet.turn("new page")
     assert fleet.pages() == {"a": "", "b": "old page"}
+
+
+def test_a_host_whose_connection_was_cut_after_the_change_is_asked_again_under_the_lock(fleet: Any) -> None:
+    fleet.faults.add("a cut")
+    with pytest.raises(DeployReturnedError, match="a: the connection was lost"):
+        fleet.turn("new page")
+    assert fleet.pages() == {"a": "", "b": "old page"}
+    assert fleet.asked()["a"][-2:] == ["lock", "maintenance"]
 
 
 def test_a_host_that_cannot_be_brought_back_is_named_with_the_command_for_it(fleet: Any) -> None:

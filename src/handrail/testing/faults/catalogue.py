@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from handrail.testing.faults.commands import DECIDED, FROM_ACTIVATION, UNTIL_PREPARED
 from handrail.testing.faults.moments import AGENT, GUARDIAN, send
 from handrail.testing.faults.scene import LEASE, SMALL
 from handrail.testing.host import wait_until
@@ -21,23 +22,23 @@ if TYPE_CHECKING:
 
 Work = Callable[["Strike"], None]
 BASHRC = "/home/deploy/.bashrc"
-UNTIL_PREPARED = ("begun", "prepared")
-FROM_ACTIVATION = ("activating", "activated")
 ALL = (*UNTIL_PREPARED, *FROM_ACTIVATION)
-WITH_DECISION = (*ALL, "decided")
+WITH_DECISION = (*ALL, DECIDED, "held")
 # Bytes: in the key exchange, while the agent travels, in the upload, and among the last words.
 CUTS = (100, 1500, 6000, 20000, 34000, 38000, 40000)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to break a deploy.
+    """One way to break a deploy, and as a rule other commands.
 
     Args:
         moments: steps of the journal at which it may strike; empty: it is there from the beginning.
         before: done before the client starts; ``inject``: done at the moment.
         returncodes: how a client that lives may end.
         small: needs the app on a file system that can be filled.
+        commands: ``deploy`` for what only a deploy can meet, ``journal`` for what every command can that keeps a
+            journal, ``all`` for the others, too.
         undecided: nobody is left on the host who could decide, until somebody takes the lock.
         weight: how often a campaign draws it; those that wait for long are rare.
     """
@@ -49,6 +50,7 @@ class Fault:
     inject: Work | None = None
     returncodes: tuple[int, ...] = (0,)
     small: bool = False
+    commands: Literal["deploy", "journal", "all"] = "journal"
     undecided: bool = False
     weight: int = 4
 
@@ -132,7 +134,9 @@ def reboot(strike: Strike) -> None:
 
 
 def be_sick(strike: Strike) -> None:
-    strike.host.run_as_root(f"echo {strike.version} > /home/deploy/sick")
+    # A release that is to be held is served by nobody, and all the same has to be well.
+    version = strike.version if strike.version != strike.scene.version else strike.scene.newest
+    strike.host.run_as_root(f"echo {version} > /home/deploy/sick")
     strike.after.callback(strike.host.run_as_root, "rm -f /home/deploy/sick")
 
 
@@ -211,7 +215,7 @@ def cut_after(size: int) -> Fault:
     """Return the fault that cuts the connection once, after the client has sent ``size`` bytes."""
     # Which step that is, depends: the engine may connect again, refuse (3), give up (4) or return (5).
     name = f"connection cut after {size} bytes"
-    return Fault(name, 16, before=partial(cut_after_bytes, size), returncodes=(0, 3, 4, 5))
+    return Fault(name, 16, before=partial(cut_after_bytes, size), returncodes=(0, 3, 4, 5), commands="all")
 
 
 INTERRUPTED, TERMINATED = partial(kill_client, signal.SIGINT), partial(kill_client, signal.SIGTERM)
@@ -220,28 +224,32 @@ CLIENT_DIES = partial(kill_client, signal.SIGKILL)
 CATALOGUE: dict[str, Fault] = {
     fault.name: fault
     for fault in (
-        Fault("client gets SIGINT", 1, WITH_DECISION, inject=INTERRUPTED, returncodes=(130, 0)),
-        Fault("client gets SIGTERM", 1, WITH_DECISION, inject=TERMINATED, returncodes=(130, 0)),
-        Fault("client gets SIGKILL", 1, WITH_DECISION, inject=CLIENT_DIES, returncodes=(-9,)),
+        Fault("client gets SIGINT", 1, WITH_DECISION, inject=INTERRUPTED, returncodes=(130, 0), commands="all"),
+        Fault("client gets SIGTERM", 1, WITH_DECISION, inject=TERMINATED, returncodes=(130, 0), commands="all"),
+        Fault("client gets SIGKILL", 1, WITH_DECISION, inject=CLIENT_DIES, returncodes=(-9,), commands="all"),
         Fault(
             "client, agent and guardian killed", 1, (*FROM_ACTIVATION, "decided"), inject=kill_all_three,
             returncodes=(-9,), undecided=True,
         ),
         Fault("cable pulled", 1, FROM_ACTIVATION, inject=pull_cable, returncodes=(4, 5, 6), weight=1),
-        Fault("a dead deploy's link", 2, before=leave_a_link),
+        Fault("a dead deploy's link", 2, before=leave_a_link, commands="deploy"),
         Fault("one host unhealthy", 3, before=be_sick, returncodes=(5,)),
-        Fault("release does not start", 3, before=crash_at_start, returncodes=(5,)),
-        Fault("migration killed by a signal", 4, before=end_migration_by_signal, returncodes=(4,)),
-        Fault("agent killed", 4, WITH_DECISION, inject=kill_agent, returncodes=(0, 4, 5)),
+        Fault("release does not start", 3, before=crash_at_start, returncodes=(5,), commands="deploy"),
+        Fault("migration killed by a signal", 4, before=end_migration_by_signal, returncodes=(4,), commands="deploy"),
+        Fault("agent killed", 4, WITH_DECISION, inject=kill_agent, returncodes=(0, 4, 5), commands="all"),
         Fault("agent and guardian killed", 5, FROM_ACTIVATION, inject=kill_agent_and_guardian, returncodes=(0, 4, 5)),
         Fault("guardian killed", 5, FROM_ACTIVATION, inject=kill_guardian),
         # The stopped agent may give up meanwhile.
-        Fault("two deploys at once", 6, ALL, inject=deploy_at_the_same_time, returncodes=(0, 4, 5)),
-        Fault("disk full while unpacking", 7, UNTIL_PREPARED, inject=fill_disk, returncodes=(0, 4, 5), small=True),
+        Fault("two deploys at once", 6, ALL, inject=deploy_at_the_same_time, returncodes=(0, 4, 5), commands="deploy"),
         Fault(
-            "inodes used up while unpacking", 7, UNTIL_PREPARED, inject=use_up_inodes, returncodes=(0, 4, 5), small=True
+            "disk full while unpacking", 7, UNTIL_PREPARED, inject=fill_disk, returncodes=(0, 4, 5), small=True,
+            commands="deploy",
         ),
-        Fault("disk full before", 7, before=fill_disk, returncodes=(3,), small=True),
+        Fault(
+            "inodes used up while unpacking", 7, UNTIL_PREPARED, inject=use_up_inodes, returncodes=(0, 4, 5),
+            small=True, commands="deploy",
+        ),
+        Fault("disk full before", 7, before=fill_disk, returncodes=(3,), small=True, commands="deploy"),
         Fault("disk full after activation", 7, FROM_ACTIVATION, inject=fill_disk, returncodes=(0, 5), small=True),
         Fault(
             "inodes used up after activation", 7, FROM_ACTIVATION, inject=use_up_inodes, returncodes=(0, 5), small=True,
@@ -253,10 +261,10 @@ CATALOGUE: dict[str, Fault] = {
         Fault("clock a year back", 13, before=partial(skew_clock, -366)),
         Fault("clock a year ahead", 13, before=partial(skew_clock, 366)),
         Fault("service killed", 15, FROM_ACTIVATION, inject=kill_service, returncodes=(0, 5)),
-        Fault("connection cut", 16, WITH_DECISION, inject=cut, returncodes=(0, 4, 5)),
+        Fault("connection cut", 16, WITH_DECISION, inject=cut, returncodes=(0, 4, 5), commands="all"),
         *(cut_after(size) for size in CUTS),
         Fault("agent frozen", 16, ALL, inject=freeze_agent, returncodes=(0, 4, 5)),
-        Fault("host frozen", 16, WITH_DECISION, inject=freeze_host, returncodes=(0, 4, 5)),
+        Fault("host frozen", 16, WITH_DECISION, inject=freeze_host, returncodes=(0, 4, 5), commands="all"),
         Fault(
             "host rebooted", 17, ALL, inject=reboot, returncodes=(0, 3, 4, 5, 6), undecided=True, weight=1
         ),
@@ -264,7 +272,7 @@ CATALOGUE: dict[str, Fault] = {
             "all of the user's processes killed", 17, ALL, inject=kill_everything_of_the_user,
             returncodes=(0, 4, 5), undecided=True,
         ),
-        Fault("sshd killed", 18, WITH_DECISION, inject=kill_sshd, returncodes=(0, 4, 5)),
-        Fault("sshd refuses", 18, before=refuse_connections, returncodes=(0, 3)),
+        Fault("sshd killed", 18, WITH_DECISION, inject=kill_sshd, returncodes=(0, 4, 5), commands="all"),
+        Fault("sshd refuses", 18, before=refuse_connections, returncodes=(0, 3), commands="all"),
     )
 }  # fmt: skip

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from handrail.testing.container import ContainerHost
 
-STEPS = ("begun", "prepared", "migrating", "migrated", "activating", "activated", "switching", "switched", "decided")
 AGENT, GUARDIAN = "agent", "guardian"
 
 _FIND = """
@@ -52,22 +51,35 @@ _WATCH = (
 path, old, steps, delay = sys.argv[2], sys.argv[3], sys.argv[4].split(","), float(sys.argv[5])
 decision = os.path.join(os.path.dirname(path), "decision")
 
+def read():
+    try:
+        with open(path) as stream:
+            return stream.read()
+    except OSError:
+        return None
+
+def is_reached():
+    text = read()
+    if steps == ["changed"]:
+        return text != before
+    try:
+        state = json.loads(text or "{}")
+    except ValueError:
+        return False
+    step = "decided" if os.path.exists(decision) else state.get("step")
+    return state.get("deploy") != old and step in steps
+
 def leave_with_the_test():
     sys.stdin.read()
     os._exit(0)
 
 threading.Thread(target=leave_with_the_test, daemon=True).start()
+before = read()
 print("ready", flush=True)
 while True:
     # Half a millisecond: the steps last longer, and the machine has other work.
     time.sleep(0.0005)
-    try:
-        with open(path) as stream:
-            state = json.load(stream)
-    except (OSError, ValueError):
-        continue
-    step = "decided" if os.path.exists(decision) else state.get("step")
-    if state.get("deploy") != old and step in steps:
+    if is_reached():
         time.sleep(delay)
         stopped = find(sys.argv[1])
         for pid in stopped:
@@ -94,22 +106,22 @@ for pid in {*find(sys.argv[1]), *map(int, sys.argv[3:])}:
 
 
 class Watcher:
-    """Stops the agent of an app at the first of some steps; ``reached`` is set when it has, `go_on` undoes it.
+    """Stops the agents of a host at the first of some steps; ``reached`` is set when it has, `go_on` undoes it.
 
     Args:
-        folder: the app's folder on the host.
+        path: the journal of an app, ``<folder>/tx/state.json``, or another file of which the first change counts.
         old: id of the deploy whose journal does not count, because it was there before.
-        step: one of `STEPS`; ``decided`` is the moment between the decision and the end of the journal.
+        steps: of the journal; ``decided`` is the moment between the decision and the end of the journal. Only
+            ``changed`` for another file.
         delay: seconds from the step to the stop.
     """
 
-    def __init__(self, host: ContainerHost, folder: str, old: str, step: str, delay: float = 0.0) -> None:
-        steps = STEPS[STEPS.index(step) :]
+    def __init__(self, host: ContainerHost, path: str, old: str, steps: Sequence[str], delay: float = 0.0) -> None:
         self.reached = threading.Event()
         self.stopped: list[int] = []
         self._host = host
         program = ["docker", "exec", "--interactive", host.container, "python3", "-c", _WATCH]
-        words = [AGENT, f"{folder}/tx/state.json", old, ",".join(steps), str(delay)]
+        words = [AGENT, path, old, ",".join(steps), str(delay)]
         self._process = subprocess.Popen([*program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)

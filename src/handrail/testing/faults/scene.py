@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.testing.container import ContainerHost
 from handrail.testing.host import Answer, free_port, wait_until
-from handrail.testing.project import DeployProject
+from handrail.testing.project import DeployProject, Finished
 from handrail.testing.tiny import TinyProject
 from handrail.testing.wire import Wire
 
@@ -23,6 +23,24 @@ if TYPE_CHECKING:
 LEASE = 2.0
 # A file system of its own, small enough to be filled.
 SMALL = "/home/deploy/small"
+# What the canary's bake needs: its shortest, without visitors.
+BAKE = {"steps": ["50%"], "bake": 0.5, "bake_max": 0.5, "min_requests": 1, "on_silence": "promote"}
+# Takes a moment for each way, in which it can be killed half-way.
+SCHEMA = """\
+import os, pathlib, sys, time
+
+place = pathlib.Path.home() / (os.environ["HANDRAIL_APP"] + ".schema")
+now = place.read_text() if place.exists() else "none"
+if sys.argv[1] == "state":
+    print(now)
+    sys.exit()
+goal = pathlib.Path("version").read_text() if sys.argv[1] == "up" else os.environ["HANDRAIL_MIGRATE_TO"]
+if now != goal:
+    place.write_text("half-way")
+    time.sleep(0.2)
+    place.write_text(goal)
+"""
+WORKER = "import time\n\nwhile True:\n    time.sleep(60)\n"
 SMALL_OPTIONS = ["--tmpfs", f"{SMALL}:exec,size=48m,nr_inodes=6000,uid=1000,gid=1000,mode=0755"]
 
 
@@ -40,7 +58,9 @@ class Scene:
 
     Args:
         folder: made by this, for the project and the wires.
-        strategy: ``restart``, ``rolling`` or ``blue-green`` (behind Caddy).
+        strategy: ``restart``, ``rolling``, or ``blue-green`` or ``canary`` (behind Caddy).
+        kind: ``schema`` for a service with a schema that is a file on the first host, ``workers`` for one with
+            background processes.
         small: put the app on a file system that can be filled; the hosts need `SMALL_OPTIONS`.
     """
 
@@ -51,6 +71,7 @@ class Scene:
         hosts: Sequence[ContainerHost],
         *,
         strategy: str = "restart",
+        kind: str = "",
         small: bool = False,
         cache: Path,
         **tables: dict[str, Any],
@@ -59,6 +80,12 @@ class Scene:
         self.strategy = strategy
         self.folder = f"{SMALL if small else '/home/deploy/apps'}/{app}"
         self.version = ""
+        self.before = ""
+        """The version to which a rollback leads; empty where that is not sure."""
+        self._is_sure = True
+        self.numbers: dict[str, int] = {}
+        self.has_proxy = strategy in ("blue-green", "canary")
+        self.has_schema = kind == "schema"
         self.site = free_port()
         self._number = 0
         self._stack = ExitStack()
@@ -70,15 +97,24 @@ class Scene:
         test: dict[str, Any] = {"lease": LEASE, "strategy": strategy, **tables.pop("test", {})}
         if strategy == "rolling":
             test["batches"] = [1]
-        if strategy == "blue-green":
+        if self.has_proxy:
             test |= {"proxy": {"kind": "caddy", "site": f":{self.site}"}, "watch": 0.3, "drain": 1}
+        if strategy == "canary":
+            test["canary"] = BAKE
+        if self.has_schema:
+            ways = {"migrate": "up", "migrate_state": "state", "migrate_down": "down"}
+            tables["service"] = {name: f"python3 schema.py {word}" for name, word in ways.items()}
+        if kind == "workers":
+            tables["processes.worker"] = {"command": "python3 work.py", "instances": 1}
         if small:
             test["root"] = SMALL
         reached = [wire.host for wire in self.wires]
         self.project = TinyProject(folder / "project", app, reached, cache, test=test, **tables)
+        self.project.write("schema.py", SCHEMA)
+        self.project.write("work.py", WORKER)
 
     def __enter__(self) -> Self:
-        if self.strategy == "blue-green":
+        if self.has_proxy:
             for host in self.hosts:
                 host.run_as_root("systemctl --quiet enable --now caddy")
         return self
@@ -90,17 +126,24 @@ class Scene:
             host.run_as_root(
                 f"for unit in $(systemctl list-units --plain --no-legend --all '{app}-*' | cut -d' ' -f1); do "
                 "systemctl disable --quiet --now $unit 2>/dev/null; rm -f /etc/systemd/system/$unit; done; "
-                f"rm -rf {self.folder} /etc/caddy/handrail/{app}*; systemctl daemon-reload; rm -f /home/deploy/sick"
+                f"rm -rf {self.folder} /etc/caddy/handrail/{app}*; systemctl daemon-reload; rm -f /home/deploy/sick "
+                f"/home/deploy/{app}.schema"
             )
-            if self.strategy == "blue-green":
+            if self.has_proxy:
                 host.run_as_root("systemctl reload caddy || systemctl restart caddy")
 
     def next_version(self) -> str:
         """Commit the next version; return its name. It is not deployed yet."""
         self._number += 1
-        version = f"v{self._number}"
+        version = self.newest
+        self.project.write("version", version)
         self.project.release(version)
         return version
+
+    @property
+    def newest(self) -> str:
+        """The version that was committed last."""
+        return f"v{self._number}"
 
     def deploy_good(self) -> list[str]:
         """Deploy the next version without a fault; return what is broken, as sentences."""
@@ -108,16 +151,63 @@ class Scene:
         done = self.project.inv("deploy", "--env", "test", "--yes", "--json")
         if done.returncode != 0:
             return [f"the next deploy failed\n{done}"]
-        self.version = version
-        return [
+        self.version, self.before = version, self.version if self._is_sure else ""
+        self._is_sure = True
+        broken = [
             f"{host.name} serves {self.ask(host)} after the next deploy, not {version}"
             for host in self.hosts
             if self.ask(host).version != version
         ]
+        if self.has_schema and self.schema() != version:
+            broken.append(f"the schema is {self.schema()!r} after the next deploy, not {version!r}")
+        return broken
+
+    def note(self, versions: Sequence[str], *, is_decided: bool) -> None:
+        """Remember what the hosts serve after something else than a good deploy."""
+        if set(versions) == {self.version} and is_decided:
+            return
+        # Where only some hosts went on, or nobody has decided, the next deploy leaves an uncertain way back.
+        self._is_sure = is_decided and len(set(versions)) == 1
+        self.before = ""
+        if self._is_sure:
+            self.version = versions[0]
+
+    def make_two(self) -> None:
+        """See to it that a rollback has somewhere to go, and that it is known where."""
+        if not self.before:
+            broken = self.deploy_good()
+            assert not broken, broken
+
+    def must(self, *words: str) -> Finished:
+        """Run a command that has to succeed."""
+        done = self.project.inv(*words)
+        assert done.returncode == 0, f"{done}"
+        return done
+
+    def schema(self) -> str:
+        """Return the state of the schema; empty where it was never made."""
+        return self.hosts[0].run_as_root(f"cat /home/deploy/{self.project.app}.schema 2>/dev/null || true").strip()
+
+    def workers(self, host: ContainerHost) -> int:
+        """Return how many background processes run, by the process manager's word."""
+        units = f"'{self.project.app}-worker*'"
+        return len(
+            host.run_as_root(f"systemctl list-units --plain --no-legend --state=active {units}").strip().splitlines()
+        )
+
+    def serves_page(self, host: ContainerHost) -> bool:
+        """Tell whether visitors get the page of ``inv maintenance``."""
+        answer = host.get(self.site)
+        return self.has_proxy and answer.status == 503 and "retry-after" in answer.headers
 
     def ask(self, host: ContainerHost) -> Serving:
-        """Ask as a visitor does: blue-green through the proxy, else the service's own port."""
-        answer: Answer = host.get(self.site if self.strategy == "blue-green" else self.project.port)
+        """Ask as a visitor does: through the proxy where there is one, else the service's own port."""
+        answers = {self._ask_once(host) for _ in range(8 if self.strategy == "canary" else 1)}
+        # A share of the traffic for another release must not outlive the deploy.
+        return answers.pop() if len(answers) == 1 else Serving("", "", f"different answers: {answers}")
+
+    def _ask_once(self, host: ContainerHost) -> Serving:
+        answer: Answer = host.get(self.site if self.has_proxy else self.project.port)
         if answer.status != 200:
             return Serving("", "", f"{answer.status} {answer.text[:80]}")
         facts = answer.json()
@@ -148,10 +238,13 @@ class Scene:
             for host in self.hosts:
                 wait_until(partial(self.lock_is_free, host), f"the lock on {host.name}", seconds)
                 # A service that was killed is started again by its manager, after a second.
-                wait_until(lambda host=host: self.ask(host).version, f"an answer of {host.name}", 10)  # type: ignore[misc]
+                wait_until(partial(self._answers, host), f"an answer of {host.name}", 10)
         except AssertionError as error:
             return [str(error)]
         return []
+
+    def _answers(self, host: ContainerHost) -> bool:
+        return bool(self.ask(host).version) or self.serves_page(host)
 
     @property
     def status(self) -> dict[str, Any]:

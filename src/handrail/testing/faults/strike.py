@@ -1,4 +1,4 @@
-"""One fault in one deploy, and the question whether anything is broken afterwards."""
+"""One fault in one command, and the question whether anything is broken afterwards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from handrail.testing.container import ContainerHost
+from handrail.testing.faults.commands import DEPLOY, PROMOTE, Command
 from handrail.testing.faults.moments import Watcher
 from handrail.testing.faults.scene import Scene
 from handrail.testing.host import wait_until
@@ -17,7 +18,6 @@ from handrail.testing.wire import Wire
 if TYPE_CHECKING:
     from handrail.testing.faults.catalogue import Fault
 
-DEPLOY = ("deploy", "--env", "test", "--yes", "--json")
 # An exit code's promise about the hosts, where the client lived to give one.
 SERVES_BEFORE = (2, 3, 4, 5, 7, 130)
 
@@ -38,7 +38,7 @@ class Strike:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a deploy with a fault ended; ``broken`` is what must never be."""
+    """How a command with a fault ended; ``broken`` is what must never be."""
 
     fault: str
     moment: str
@@ -56,26 +56,35 @@ class Outcome:
 
 
 def strike(
-    scene: Scene, fault: Fault, moment: str = "", *, which: int = 0, delay: float = 0.0, go_on: bool = True
+    scene: Scene,
+    fault: Fault,
+    moment: str = "",
+    *,
+    command: Command = DEPLOY,
+    which: int = 0,
+    delay: float = 0.0,
+    go_on: bool = True,
 ) -> Outcome:
-    """Deploy the next version with a fault in it.
+    """Run a command with a fault in it.
 
     Args:
-        moment: the step of the journal at which it strikes; empty for a fault that is there from the beginning.
+        moment: the step at which it strikes; empty for a fault that is there from the beginning.
         which: number of the host that it is about.
         delay: seconds from that step to the fault.
         go_on: try the next deploy, too.
     """
     old, host, wire = scene.version, scene.hosts[which], scene.wires[which]
-    new = scene.next_version()
+    plan = command.plan(scene)
+    # What making ready for it needed, may have been a deploy.
+    old, new = scene.version or old, plan.new
     with ExitStack() as stack:
         repairs = stack.enter_context(ExitStack())
         watcher = None
         if moment:
-            watcher = stack.enter_context(Watcher(host, scene.folder, scene.deploy_id(host), moment, delay))
+            watcher = stack.enter_context(watch(scene, host, command, moment, delay))
         if fault.before:
             fault.before(Strike(scene, None, host, wire, new, watcher, repairs))
-        client = scene.project.start(*DEPLOY)
+        client = scene.project.start(*plan.words)
         reached = True
         if watcher is not None:
             wait_until(lambda: watcher.reached.is_set() or client.poll() is not None, f"step {moment}", 60)
@@ -86,13 +95,25 @@ def strike(
             watcher.go_on()
         done = finish(client, 120)
     broken = scene.settle()
+    broken += command.look(scene, old, done, fault.undecided)
     broken += look(scene, old, new, done, undecided=fault.undecided)
-    if reached and done.returncode not in fault.returncodes:
-        broken.append(f"the client ended with {done.returncode}, not with one of {fault.returncodes}\n{done}")
-    serves = ["new" if scene.ask(each).version == new else "old" for each in scene.hosts]
-    scene.version = new if set(serves) == {"new"} else old
+    allowed = (*fault.returncodes, *command.returncodes)
+    if reached and done.returncode not in allowed:
+        broken.append(f"the client ended with {done.returncode}, not with one of {allowed}\n{done}")
+    versions = [scene.ask(each).version for each in scene.hosts]
+    serves = ["new" if version == new != old else "old" for version in versions]
+    scene.note(versions, is_decided=not fault.undecided)
     broken += scene.deploy_good() if go_on else []
-    return Outcome(fault.name, moment, reached, done.returncode, serves, broken, done)
+    return Outcome(f"{command.name}: {fault.name}", moment, reached, done.returncode, serves, broken, done)
+
+
+def watch(scene: Scene, host: ContainerHost, command: Command, moment: str, delay: float) -> Watcher:
+    if command.watched:
+        path, old = command.watched.format(app=scene.project.app, folder=scene.folder), ""
+    else:
+        # A promotion goes on with the journal of what is held.
+        path, old = f"{scene.folder}/tx/state.json", "" if command is PROMOTE else scene.deploy_id(host)
+    return Watcher(host, path, old, command.steps_from(moment), delay)
 
 
 def look(scene: Scene, old: str, new: str, done: Finished, *, undecided: bool = False) -> list[str]:
