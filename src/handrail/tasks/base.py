@@ -76,18 +76,27 @@ class HandrailTask(Task):  # type: ignore[type-arg]  # Invoke's type parameter s
     Attributes:
         group: the heading under which ``inv --list`` shows it.
         example: one command line that works.
+        word: the option that takes a bare word right after the task's name; empty: there is none.
         words: the list option that takes bare ``name=value`` words of the command line; empty: there are none.
         path: the name as typed, such as ``sandbox.up``; the catalog sets it for a task in a sub-collection.
     """
 
     def __init__(
-        self, body: Callable[..., Any], *, group: str = "", example: str = "", words: str = "", **kw: Any
+        self,
+        body: Callable[..., Any],
+        *,
+        group: str = "",
+        example: str = "",
+        word: str = "",
+        words: str = "",
+        **kw: Any,
     ) -> None:
         # Without a list Invoke makes every parameter without default positional; ours are options.
         kw["positional"] = tuple(kw.get("positional") or ())
         super().__init__(body, **kw)
         self.group = group
         self.example = example
+        self.word = word
         self.words = words
         self.path = self.name.replace("_", "-")
         if example:

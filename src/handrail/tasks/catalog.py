@@ -18,6 +18,7 @@ MODULES: dict[str, str] = {
     "completion": "",
     "checks": "",
     "doctor": "",
+    "ci": "",
     "build": "",
     "host": "host",
     "deploy": "",

@@ -31,10 +31,11 @@ def grouped(collection: Collection) -> dict[str, list[tuple[str, str]]]:
     return {**groups, OWN_GROUP: [*groups.get(OWN_GROUP, []), *own]} if own else groups
 
 
-def usage(name: str, options: Iterable[Option]) -> str:
-    """Return the command line's shape."""
+def usage(name: str, options: Iterable[Option], word: str = "") -> str:
+    """Return the command line's shape; ``word`` is the option that takes a bare word after the name."""
     options = list(options)
     words = [f"<{option.names[0]}>" for option in options if option.positional]
+    words += [f"[{word}]"] if word else []
     return " ".join(["inv", name, *words, *(["[options]"] if len(options) > len(words) else [])])
 
 

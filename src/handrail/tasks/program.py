@@ -121,7 +121,7 @@ class HandrailProgram(Program):
         from handrail.ui.streams import has_colour, show, width_of
 
         text = task_help(
-            usage(name, task.options()),
+            usage(name, task.options(), task.word),
             documentation(task),
             option_rows(task.options()),
             task.example,
@@ -131,19 +131,29 @@ class HandrailProgram(Program):
         show(text)
 
     def _with_words(self, argv: list[str]) -> list[str]:
-        """Give bare ``name=value`` words to the option of their task that takes them: Invoke knows no ``*args``."""
+        """Give bare words to the option of their task that takes them: Invoke knows no ``*args``, no optional word."""
         result: list[str] = []
         option = ""
+        first = ""  # the option that takes the very next word
+        waiting: set[str] = set()  # the task's options that take the word after them
         for word in argv:
             name, equals, _ = word.partition("=")
-            if option and equals and not name.startswith("-"):
+            expected, first = first, ""
+            behind_option = bool(result) and result[-1].startswith("-")
+            if expected and not word.startswith("-") and not equals:
+                result += [f"--{expected}", word]
+                continue
+            if option and equals and not name.startswith("-") and not (behind_option and result[-1] in waiting):
                 result += [f"--{option}", word]
                 continue
             # Behind an option it may be the option's value: an environment called "test" is no task.
-            behind_option = bool(result) and result[-1].startswith("-")
             if word in self.collection.task_names and not (option and behind_option):
                 task = self.collection[word]
-                option = task.words if isinstance(task, HandrailTask) else ""
+                option, first, waiting = "", "", set()
+                if isinstance(task, HandrailTask) and (task.words or task.word):
+                    option, first = task.words, task.word
+                    valued = (each for each in task.options() if each.accepts.type is not bool)
+                    waiting = {flag for each in valued for flag in (f"--{each.names[0]}", f"-{each.names[-1]}")}
             result.append(word)
         return result
 

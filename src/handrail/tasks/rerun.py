@@ -19,6 +19,8 @@ def ci_line(task: str, argv: Sequence[str], folder: Path, environ: Mapping[str, 
     In a run it is that run; on a laptop it is the workflow under ``folder`` that has a step with the task
     and can be started by hand, with the environment where the workflow has an input for it.
     """
+    if environ.get("ACT") == "true":
+        return ""  # `inv ci`: there is no run at GitHub
     if environ.get("GITHUB_ACTIONS") == "true" and environ.get("GITHUB_RUN_ID"):
         repository = environ.get("GITHUB_REPOSITORY")
         return f"gh run rerun {environ['GITHUB_RUN_ID']} --failed" + (f" --repo {repository}" if repository else "")

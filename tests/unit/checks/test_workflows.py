@@ -12,6 +12,7 @@ import yaml
 
 import handrail
 from handrail.checks.check import ORDER
+from handrail.config.load import load_project
 
 pytestmark = pytest.mark.unit
 
@@ -63,6 +64,8 @@ def test_a_workflow_may_only_read_and_does_not_run_twice(path: Path) -> None:
 
 def test_ci_runs_what_inv_check_runs_and_in_its_order() -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
-    assert tuple(workflow["jobs"])[: len(ORDER)] == ORDER
-    assert tuple(workflow["jobs"]["check"]["needs"]) == ORDER
+    assert tuple(workflow["jobs"]) == (*ORDER, "matrix", "check")
+    assert tuple(workflow["jobs"]["check"]["needs"]) == (*ORDER, "matrix")
+    pythons = load_project(ROOT).checks.pythons
+    assert workflow["jobs"]["matrix"]["strategy"]["matrix"]["python"] == list(pythons)
     assert workflow["jobs"]["check"]["if"] == "always()"

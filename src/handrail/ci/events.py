@@ -1,0 +1,110 @@
+"""From act's log, one JSON object a line, to what each step said and took.
+
+A line that is not understood is kept as text: a newer act may log more, and nothing that it says should be lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from handrail.checks.verdict import Finding
+
+State = Literal["passed", "failed", "skipped", "not run"]
+LAST_LINES = 40
+_STATES: dict[str, State] = {"success": "passed", "failure": "failed", "skipped": "skipped"}
+
+
+@dataclass
+class StepRun:
+    """One step of one job: ``seconds`` as act measured them, the last ``lines`` that it wrote."""
+
+    job: str
+    name: str
+    state: State = "not run"
+    seconds: float = 0.0
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class JobRun:
+    """One job, or one entry of its matrix: ``name`` says which."""
+
+    id: str
+    name: str
+    state: State = "not run"
+    remark: str = ""
+    steps: list[StepRun] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return sum(step.seconds for step in self.steps)
+
+
+class Log:
+    """All jobs of one run, from the lines of act's log."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, JobRun] = {}
+        self.complaints: list[str] = []
+        """What act said outside of any job."""
+
+    def feed(self, line: str) -> StepRun | None:
+        """Take in one line; return the step that ended with it."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            self.complaints.append(line)
+            return None
+        if "jobID" not in event:
+            if event.get("level") in ("error", "fatal"):
+                self.complaints.append(str(event.get("msg", "")).strip())
+            return None
+        job = self._job(event)
+        message = str(event.get("msg", "")).rstrip("\n")
+        if result := event.get("jobResult"):
+            job.state = _STATES.get(str(result), "failed")
+        elif "Skipping unsupported platform" in message:
+            job.remark = "needs another kind of machine"
+        if "stepID" not in event:
+            if event.get("level") == "error" and not job.steps:
+                job.remark = message.split("\n")[0]
+            return None
+        return self._step_event(job, event, message)
+
+    def _job(self, event: dict[str, Any]) -> JobRun:
+        key = str(event.get("job") or event["jobID"])
+        if key not in self.jobs:
+            matrix = event.get("matrix") or {}
+            entry = f" ({', '.join(str(value) for value in matrix.values())})" if matrix else ""
+            self.jobs[key] = JobRun(str(event["jobID"]), f"{event['jobID']}{entry}")
+        return self.jobs[key]
+
+    def _step_event(self, job: JobRun, event: dict[str, Any], message: str) -> StepRun | None:
+        if event.get("stage") != "Main" and not (event.get("stepResult") == "failure" or event.get("level") == "error"):
+            return None
+        name = str(event.get("step", "")).strip().split("\n")[0]  # a step without a name has its whole script as one
+        step = next((each for each in job.steps if each.name == name and each.state == "not run"), None)
+        if step is None:
+            step = next((each for each in job.steps if each.name == name and "stepResult" not in event), None)
+        if step is None:
+            step = StepRun(job.name, name)
+            job.steps.append(step)
+        if event.get("command") == "error":
+            pairs = event.get("kvPairs") or {}
+            line = str(pairs.get("line", ""))
+            step.findings.append(
+                Finding(str(event.get("arg", "")), str(pairs.get("file", "")), int(line) if line.isdigit() else 0)
+            )
+        elif event.get("raw_output") or (event.get("level") == "error" and "stepResult" not in event):
+            step.lines.extend(message.split("\n"))
+        if "stepResult" not in event:
+            return None
+        step.state = _STATES.get(str(event["stepResult"]), "failed")
+        step.seconds = float(event.get("executionTime") or 0) / 1e9
+        return step

@@ -1,0 +1,260 @@
+"""``inv ci``: choose jobs, see that all is there, run them, say what each step did."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handrail.checks.verdict import Verdict
+from handrail.ci.act import act_argv, find_act, job_environment, labels_here, with_patient_shell
+from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
+from handrail.ci.events import JobRun, Log, StepRun
+from handrail.ci.workflows import FOLDER, Job, Workflow, read_workflows
+from handrail.errors import ConfigError, PreflightError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from handrail.commands import Runner
+    from handrail.ui import Printer
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A workflow and the one job of it that was asked for; ``""``: all."""
+
+    workflow: Workflow
+    job: str = ""
+
+    @property
+    def jobs(self) -> list[Job]:
+        return self.workflow.with_needs(self.job) if self.job else list(self.workflow.jobs.values())
+
+
+def choose(root: Path, job: str, file: str) -> list[Chosen]:
+    """Return what to run: ``job``, or every job that a push or a pull request starts.
+
+    Args:
+        file: the name of one workflow file; only with it does one that is started in another way run.
+
+    Raises:
+        UsageError: there is no such job or file, or the job is in several files.
+        ConfigError: a workflow cannot be read, or there is none.
+    """
+    workflows = read_workflows(root)
+    if not workflows:
+        raise ConfigError(f"there is no workflow in {FOLDER}")
+    if file:
+        names = {Path(each.path).name: each for each in workflows}
+        if file not in names:
+            raise UsageError(f"no workflow is called {file!r}{did_you_mean(file, names)}")
+        candidates = [names[file]]
+    else:
+        candidates = [each for each in workflows if each.event]
+    if not job:
+        return [Chosen(each) for each in candidates]
+    having = [each for each in candidates if job in each.jobs]
+    if not having:
+        elsewhere = [each.path for each in workflows if job in each.jobs]
+        if elsewhere:
+            name = Path(elsewhere[0]).name
+            raise UsageError(
+                f"job {job!r} stands in {elsewhere[0]}, which no push and no pull request starts",
+                next_step=f"read it; if it may run on this machine: inv ci {job} --workflow {name}",
+            )
+        raise UsageError(
+            f"no job is called {job!r}{did_you_mean(job, {name for each in candidates for name in each.jobs})}"
+        )
+    if len(having) > 1:
+        names_text = ", ".join(Path(each.path).name for each in having)
+        raise UsageError(f"job {job!r} stands in {names_text}", next_step=f"add --workflow {Path(having[0].path).name}")
+    return [Chosen(having[0], job)]
+
+
+def list_jobs(root: Path, printer: Printer) -> dict[str, Any]:
+    """Show every job; return the document."""
+    document: dict[str, Any] = {"command": "ci", "jobs": []}
+    rows = []
+    for workflow in read_workflows(root):
+        for job in workflow.jobs.values():
+            matrix = {axis: list(values) for axis, values in job.matrix.items()}
+            document["jobs"].append(
+                {
+                    "workflow": workflow.path,
+                    "job": job.id,
+                    "runs_here": bool(workflow.event),
+                    "matrix": matrix,
+                    "needs": list(job.needs),
+                    "steps": [step.name for step in job.steps],
+                }
+            )
+            entries = " ".join(f"{axis}={'|'.join(values)}" for axis, values in matrix.items())
+            how = f"inv ci {job.id}" if workflow.event else f"only with --workflow {Path(workflow.path).name}"
+            rows.append([Path(workflow.path).name, job.id, ", ".join(job.needs), entries, how])
+    printer.table("", ["workflow", "job", "needs", "matrix", "here"], rows)
+    return document
+
+
+def fill_mirror(root: Path, chosen: Sequence[Chosen], runner: Runner, printer: Printer) -> dict[str, Any]:
+    """Fetch the actions of the chosen jobs into the mirror; return the document."""
+    folder = mirror_folder(root)
+    fetched = fill(remote_actions(job for each in chosen for job in each.jobs), folder, runner)
+    for action in fetched:
+        printer.info(f"fetched {action}")
+    printer.success(f"{folder.relative_to(root)} has every action that these jobs use")
+    return {"command": "ci", "mirror": str(folder), "fetched": fetched}
+
+
+def run_jobs(
+    root: Path,
+    chosen: Sequence[Chosen],
+    runner: Runner,
+    printer: Printer,
+    *,
+    matrix: Sequence[str] = (),
+    variables: Sequence[str] = (),
+) -> list[JobRun]:
+    """Run the jobs of each workflow, one after the other; return what they did.
+
+    Raises:
+        UsageError: act is missing, a word is no ``name=value``, or the matrix has no such entry.
+        PreflightError: an action or Node is missing here. Nothing has run.
+    """
+    act = find_act()
+    for each in chosen:
+        _check(each, root, matrix, variables)
+    jobs: list[JobRun] = []
+    for each in chosen:
+        with tempfile.TemporaryDirectory(prefix="handrail-ci-", ignore_cleanup_errors=True) as work:
+            jobs += _run(act, each, root, Path(work), runner, printer, matrix, variables)
+    return jobs
+
+
+def _check(chosen: Chosen, root: Path, matrix: Sequence[str], variables: Sequence[str]) -> None:
+    for word in (*matrix, *variables):
+        if "=" not in word.strip("="):
+            raise UsageError(f"{word!r} is no name=value")
+    for word in matrix:
+        axis, _, value = word.partition("=")
+        known = {name: values for job in chosen.jobs for name, values in job.matrix.items()}
+        if axis not in known:
+            raise UsageError(f"no chosen job has {axis!r} in its matrix{did_you_mean(axis, known)}")
+        if value not in known[axis]:
+            raise UsageError(f"the matrix has no {axis}={value}{did_you_mean(value, known[axis])}")
+    if calling := [job for job in chosen.jobs if job.workflow_call]:
+        raise PreflightError(
+            f"{chosen.workflow.path}: job {calling[0].id!r} calls another workflow, which cannot run here"
+        )
+    folder = mirror_folder(root)
+    actions = remote_actions(chosen.jobs)
+    if lacking := missing(actions, folder):
+        raise PreflightError(
+            f"{chosen.workflow.path} uses {', '.join(lacking)}, which {folder.relative_to(root)} does not have",
+            next_step="inv ci --mirror fetches them, where there is internet; inv ci --list shows the jobs",
+        )
+    if needs_node(actions, folder) and not shutil.which("node"):
+        raise PreflightError("an action needs Node, and there is no node on PATH", next_step="install Node.js")
+
+
+def _run(
+    act: Path,
+    chosen: Chosen,
+    root: Path,
+    work: Path,
+    runner: Runner,
+    printer: Printer,
+    matrix: Sequence[str],
+    variables: Sequence[str],
+) -> list[JobRun]:
+    log = Log()
+
+    def line(text: str) -> None:
+        if step := log.feed(text):
+            _tell(step, printer)
+        elif printer.verbose:
+            printer.detail(text)
+
+    folder = mirror_folder(root)
+    argv = act_argv(
+        act,
+        event=chosen.workflow.event or "workflow_dispatch",
+        workflow=chosen.workflow.path,
+        job=chosen.job,
+        labels=labels_here(label for job in chosen.jobs for label in job.labels),
+        matrix=matrix,
+        variables=variables,
+        actions={name: folder / name for name in with_nested(remote_actions(chosen.jobs), folder)},
+        work=work,
+    )
+    environment = with_patient_shell(job_environment(os.environ), work / "bin")
+    result = runner.run(argv, cwd=root, env=environment, check=False, stream=line)
+    jobs = list(log.jobs.values())
+    seen = {job.id for job in jobs}
+    # A job whose needs failed never begins, and act says nothing of it.
+    jobs += [JobRun(job.id, job.id, remark="what it needs failed") for job in chosen.jobs if job.id not in seen]
+    if result.returncode and not any(job.state == "failed" for job in jobs):
+        complaint = next((text for text in log.complaints if text), f"act ended with {result.returncode}")
+        jobs.append(JobRun("act", "act", "failed", complaint))
+    return jobs
+
+
+def _tell(step: StepRun, printer: Printer) -> None:
+    said = f"{step.job}: {step.name} {step.state} in {step.seconds:.1f} s"
+    if step.state != "failed":
+        printer.info(said)
+        return
+    with printer.section(said):
+        for line in step.lines:
+            printer.output(line)
+
+
+def show_runs(jobs: Sequence[JobRun], printer: Printer) -> list[Verdict]:
+    """Show each step with its seconds and verdict; return one verdict a job."""
+    rows = []
+    for job in jobs:
+        for step in job.steps:
+            rows.append([job.name, step.name, _shown(step.state), f"{step.seconds:.1f}"])
+        if not job.steps:
+            rows.append([job.name, f"({job.remark or 'no step began'})", _shown(job.state), ""])
+    printer.table("ci", ["job", "step", "verdict", "seconds"], rows)
+    for job in jobs:
+        for step in job.steps:
+            for finding in step.findings:
+                if finding.file:
+                    printer.annotate("error", finding.message, finding.file, finding.line)
+    return [_verdict(job) for job in jobs]
+
+
+def document(jobs: Sequence[JobRun]) -> dict[str, Any]:
+    """Return what ``--json`` prints of a run."""
+    return {
+        "command": "ci",
+        "green": all(job.state == "passed" for job in jobs),
+        "jobs": [
+            {
+                "job": job.id,
+                "name": job.name,
+                "state": job.state,
+                "remark": job.remark,
+                "seconds": round(job.seconds, 2),
+                "steps": [
+                    {"name": step.name, "state": step.state, "seconds": round(step.seconds, 2)} for step in job.steps
+                ],
+            }
+            for job in jobs
+        ],
+    }
+
+
+def _verdict(job: JobRun) -> Verdict:
+    red = next((step for step in job.steps if step.state == "failed"), None)
+    remark = job.remark or (f"step {red.name!r} failed" if red else "")
+    state = "not run" if job.state == "skipped" else job.state
+    return Verdict(job.name, state, job.seconds, f"inv ci {job.id}", remark)
+
+
+def _shown(state: str) -> str:
+    return state if state in ("passed", "skipped") else state.upper()

@@ -1,0 +1,232 @@
+"""Which jobs `inv ci` runs, what they need from elsewhere, and what act's log says of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handrail.checks.verdict import Finding
+from handrail.ci.act import act_argv, job_environment, labels_here, with_patient_shell
+from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
+from handrail.ci.events import Log
+from handrail.ci.run import choose, document, list_jobs, run_jobs
+from handrail.ci.workflows import read_workflows
+from handrail.commands import Runner
+from handrail.errors import ConfigError, HandrailError, PreflightError, UsageError
+from handrail.testing import FakeRunner
+from handrail.testing.printer import RecordingPrinter
+
+pytestmark = pytest.mark.unit
+
+CI = """\
+name: ci
+on:
+  push:
+    branches: [main]
+jobs:
+  lint:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v7
+      - run: |
+          inv lint
+          echo done
+  test:
+    needs: lint
+    runs-on: ${{ matrix.os }}
+    strategy:
+      matrix:
+        os: [ubuntu-24.04, windows-2025]
+        python: ["3.10", 3.13]
+        include: [{os: macos-15}]
+    steps:
+      - name: Keep it
+        uses: actions/upload-artifact/merge@v7
+      - uses: ./.github/actions/own
+      - uses: docker://alpine:3
+"""
+DEPLOY = "on: workflow_dispatch\njobs: {deploy: {runs-on: ubuntu-24.04, steps: [{run: inv deploy --env production}]}}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "ci.yml").write_text(CI)
+    (folder / "deploy.yml").write_text(DEPLOY)
+    return tmp_path
+
+
+def put(folder: Path, name: str, text: str) -> None:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "action.yml").write_text(text)
+
+
+def test_a_workflow_is_read_with_its_matrix_and_the_names_that_act_prints(root: Path) -> None:
+    ci, deploy = read_workflows(root)
+    assert (ci.event, deploy.event) == ("push", "")
+    assert [step.name for step in ci.jobs["lint"].steps] == ["actions/checkout@v7", "inv lint"]
+    test = ci.jobs["test"]
+    assert test.matrix == {"os": ("ubuntu-24.04", "windows-2025"), "python": ("3.10", "3.13")}
+    assert set(test.labels) >= {"ubuntu-24.04", "windows-2025"}
+    assert [job.id for job in ci.with_needs("test")] == ["lint", "test"]
+    assert remote_actions(ci.jobs.values()) == ["actions/upload-artifact@v7"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a: [", "ci.yml:1: expected"), ("on: push\n", "table of jobs"), ("jobs: 3\n", "table of jobs")]
+)
+def test_a_broken_workflow_is_one_line_with_its_place(root: Path, text: str, said: str) -> None:
+    (root / ".github" / "workflows" / "ci.yml").write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        choose(root, "", "")
+    assert said in raised.value.message
+    assert "\n" not in raised.value.message
+
+
+def test_only_what_a_push_starts_runs_unasked(root: Path) -> None:
+    assert [each.workflow.path for each in choose(root, "", "")] == [".github/workflows/ci.yml"]
+    with pytest.raises(UsageError, match="no push and no pull request"):
+        choose(root, "deploy", "")
+    assert choose(root, "deploy", "deploy.yml")[0].workflow.path.endswith("deploy.yml")
+    with pytest.raises(UsageError, match="did you mean 'lint'"):
+        choose(root, "lnt", "")
+    with pytest.raises(UsageError, match=r"did you mean .ci\.yml."):
+        choose(root, "", "ci.yaml")
+
+
+def test_the_list_says_how_each_job_is_run(root: Path) -> None:
+    printer = RecordingPrinter()
+    jobs = list_jobs(root, printer)["jobs"]
+    assert [(job["job"], job["runs_here"]) for job in jobs] == [("lint", True), ("test", True), ("deploy", False)]
+    assert jobs[1]["matrix"]["python"] == ["3.10", "3.13"]
+
+
+def test_what_is_missing_here_stops_the_run_before_it_starts(root: Path) -> None:
+    with pytest.raises(PreflightError) as raised:
+        run_jobs(root, choose(root, "", ""), FakeRunner(), RecordingPrinter())
+    assert "actions/upload-artifact@v7" in raised.value.message
+    assert "inv ci --mirror" in raised.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [("python", "no name=value"), ("pyton=3.10", "did you mean 'python'"), ("python=3.9", "no python=3.9")],
+)
+def test_a_matrix_entry_that_does_not_exist_is_named(root: Path, matrix: str, said: str) -> None:
+    with pytest.raises(HandrailError, match=said):
+        run_jobs(root, choose(root, "test", ""), FakeRunner(), RecordingPrinter(), matrix=[matrix])
+
+
+def test_a_composite_action_brings_along_what_it_uses(tmp_path: Path) -> None:
+    put(tmp_path, "a/b@v1", "runs: {using: composite, steps: [{uses: c/d/sub@v2}, {run: x}, {uses: ./here}]}\n")
+    assert with_nested(["a/b@v1"], tmp_path) == ["a/b@v1", "c/d@v2"]
+    assert missing(["a/b@v1"], tmp_path) == ["c/d@v2"]
+    assert not needs_node(["a/b@v1"], tmp_path)
+    put(tmp_path, "c/d@v2", "runs: {using: node24, main: x.js}\n")
+    assert needs_node(["a/b@v1"], tmp_path)
+
+
+def test_the_mirror_is_filled_from_the_actions_repositories_at_what_is_pinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    server = tmp_path / "server"
+    put(server, "a/b", "runs: {using: composite, steps: [{uses: c/d@v2}]}\n")
+    put(server, "c/d", "runs: {using: node24, main: x.js}\n")
+    for name, tag in (("a/b", "v1"), ("c/d", "v2")):
+        git = ["git", "-C", str(server / name), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+        for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"], ["tag", tag]):
+            subprocess.run([*git, *words], check=True)
+    monkeypatch.setenv("GITHUB_SERVER_URL", server.as_uri())
+    folder = mirror_folder(tmp_path)
+    assert fill(["a/b@v1"], folder, Runner()) == ["a/b@v1", "c/d@v2"]
+    assert (folder / "c/d@v2" / "action.yml").is_file()
+    assert [each.name for each in (folder / "a").iterdir()] == ["b@v1"]
+    assert fill(["a/b@v1"], folder, Runner()) == []
+    with pytest.raises(HandrailError):
+        fill(["a/b@v9"], folder, Runner())
+    assert [each.name for each in (folder / "a").iterdir()] == ["b@v1"]
+
+
+def test_act_runs_on_this_machine_and_takes_no_file_of_the_project_for_its_settings(tmp_path: Path) -> None:
+    argv = act_argv(
+        Path("/x/act"), event="push", workflow="w.yml", job="lint", labels=["ubuntu-24.04"], matrix=["python=3.12"],
+        variables=["A=b"], actions={"a/b@v1": tmp_path}, work=tmp_path,
+    )  # fmt: skip
+    line = " ".join(argv)
+    assert "--platform ubuntu-24.04=-self-hosted" in line
+    assert "--matrix python:3.12" in line
+    assert f"--local-repository a/b@v1={tmp_path}" in line
+    assert "--env-file /dev/null" in line
+    assert "--secret-file /dev/null" in line
+    assert labels_here(["ubuntu-24.04", "windows-2025", "macos-15", "self-hosted"], "linux") == [
+        "self-hosted",
+        "ubuntu-24.04",
+    ]
+
+
+def test_a_job_does_not_see_the_virtual_environment_that_starts_it() -> None:
+    environment = job_environment({"PATH": "/p/bin:/usr/bin", "VIRTUAL_ENV": "/p", "A": "b"}, "/p")
+    assert environment == {"PATH": "/usr/bin", "A": "b"}
+
+
+def test_a_failed_step_is_ended_by_a_shell_that_lets_its_last_lines_be_read(tmp_path: Path) -> None:
+    environment = with_patient_shell({"PATH": "/usr/bin:/bin"}, tmp_path / "bin")
+    script = 'printf "%s\\n" "$PATH" "$1"; exit 3'
+    done = subprocess.run(
+        ["bash", "-c", script, "x", "two words"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()) == (3, ["/usr/bin:/bin", "two words"])
+
+
+def event(**fields: Any) -> str:
+    return json.dumps({"job": "ci/test-1", "jobID": "test", "matrix": {"python": "3.12"}, "level": "info", **fields})
+
+
+def test_a_log_becomes_steps_with_seconds_verdict_last_lines_and_places() -> None:
+    log = Log()
+    step = {"stage": "Main", "step": "inv lint", "stepID": ["1"]}
+    log.feed(event(msg="⭐ Run Main inv lint", **step))
+    for number in range(60):
+        log.feed(event(msg=f"line {number}\n", raw_output=True, **step))
+    log.feed(
+        event(msg="…", command="error", arg="F401 unused", kvPairs={"file": "a.py", "line": "3"}, level="error", **step)
+    )
+    ended = log.feed(event(msg="❌", stepResult="failure", executionTime=1_500_000_000, level="error", **step))
+    assert ended is not None
+    assert (ended.state, ended.seconds, ended.job) == ("failed", 1.5, "test (3.12)")
+    assert list(ended.lines)[-1] == "line 59"
+    assert ended.findings == [Finding("F401 unused", "a.py", 3)]
+    log.feed(event(msg="🏁", jobResult="failure"))
+    (job,) = log.jobs.values()
+    assert (job.state, job.seconds) == ("failed", 1.5)
+    assert document([job])["jobs"][0]["steps"] == [{"name": "inv lint", "state": "failed", "seconds": 1.5}]
+
+
+def test_a_step_that_ran_twice_under_one_name_is_there_twice() -> None:
+    log = Log()
+    for _ in range(2):
+        log.feed(event(msg="⭐", stage="Main", step="inv lint", stepID=["1"]))
+        log.feed(event(msg="✅", stage="Main", step="inv lint", stepID=["1"], stepResult="success"))
+    assert [step.state for job in log.jobs.values() for step in job.steps] == ["passed", "passed"]
+
+
+def test_a_job_for_another_kind_of_machine_has_not_run_and_is_not_green() -> None:
+    log = Log()
+    log.feed(event(msg="🚧  Skipping unsupported platform -- Try running with `-P windows-2025=...`"))
+    (job,) = log.jobs.values()
+    assert (job.state, job.remark) == ("not run", "needs another kind of machine")
+    assert not document([job])["green"]
+
+
+def test_what_is_no_event_is_kept() -> None:
+    log = Log()
+    log.feed("Error: workflow is not valid. 'ci.yml': Line: 3 Column 5")
+    log.feed('{"level":"fatal","msg":"no luck"}')
+    assert log.complaints[-1] == "no luck"
+    assert len(log.complaints) == 2
