@@ -9,9 +9,9 @@ from handrail.testing.faults import CUTS, cut_after
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("size", CUTS)
-def test_a_connection_that_is_cut_after_so_many_bytes(suffer, size: int) -> None:
-    suffer(cut_after(size), hosts=2, which=1)
+@pytest.mark.parametrize("per_cent", CUTS)
+def test_a_connection_that_is_cut_after_so_many_bytes(suffer, per_cent: float) -> None:
+    suffer(cut_after(per_cent), hosts=2, which=1)
 
 
 def test_a_cut_after_the_decision_does_not_stop_the_deploy(suffer) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from handrail.testing.faults.commands import DECIDED, FROM_ACTIVATION, UNTIL_PREPARED
 from handrail.testing.faults.moments import AGENT, GUARDIAN, send
-from handrail.testing.faults.scene import LEASE, SMALL
+from handrail.testing.faults.scene import LEASE, SMALL, Scene
 from handrail.testing.host import wait_until
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ Work = Callable[["Strike"], None]
 BASHRC = "/home/deploy/.bashrc"
 ALL = (*UNTIL_PREPARED, *FROM_ACTIVATION)
 WITH_DECISION = (*ALL, DECIDED, "held")
-# Bytes: in the key exchange, while the agent travels, in the upload, and among the last words.
-CUTS = (100, 1500, 6000, 20000, 34000, 38000, 40000)
+# Per cent of what a client sends in a deploy: in the key exchange, before the agent, in the upload, and among its last
+# words.
+CUTS = (0.3, 4, 15, 50, 80, 92, 97)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Fault:
 
     Args:
         moments: steps of the journal at which it may strike; empty: it is there from the beginning.
+        ready: done first of all.
         before: done before the client starts; ``inject``: done at the moment.
+        happened: whether what is there from the beginning has struck, asked when the client has ended.
         returncodes: how a client that lives may end.
         small: needs the app on a file system that can be filled.
         commands: ``deploy`` for what only a deploy can meet, ``journal`` for what every command can that keeps a
@@ -46,8 +49,10 @@ class Fault:
     name: str
     row: int
     moments: tuple[str, ...] = ()
+    ready: Callable[[Scene], None] = lambda _: None
     before: Work | None = None
     inject: Work | None = None
+    happened: Callable[[Strike], bool] = lambda _: True
     returncodes: tuple[int, ...] = (0,)
     small: bool = False
     commands: Literal["deploy", "journal", "all"] = "journal"
@@ -107,10 +112,11 @@ def cut(strike: Strike) -> None:
     strike.wire.cut()
 
 
-def cut_after_bytes(count: int, strike: Strike) -> None:
-    strike.wire.cut_at = strike.wire.sent + count
-    # A deploy may send less than that.
-    strike.after.callback(setattr, strike.wire, "cut_at", 0)
+def cut_after_share(per_cent: float, strike: Strike) -> None:
+    wire = strike.wire
+    wire.cut_at = wire.sent + max(1, int(strike.scene.bytes_of_a_deploy(wire) * per_cent / 100))
+    # It may send less than that.
+    strike.after.callback(setattr, wire, "cut_at", 0)
 
 
 def pull_cable(strike: Strike) -> None:
@@ -211,11 +217,16 @@ def end_migration_by_signal(strike: Strike) -> None:
     strike.after.callback(take_back)
 
 
-def cut_after(size: int) -> Fault:
-    """Return the fault that cuts the connection once, after the client has sent ``size`` bytes."""
+def cut_after(per_cent: float) -> Fault:
+    """Return the fault that cuts the connection once, after this share of the bytes that a deploy sends."""
     # Which step that is, depends: the engine may connect again, refuse (3), give up (4) or return (5).
-    name = f"connection cut after {size} bytes"
-    return Fault(name, 16, before=partial(cut_after_bytes, size), returncodes=(0, 3, 4, 5), commands="all")
+    name = f"connection cut after {per_cent:g} % of a deploy's bytes"
+    # The first deploy brings the agent, too: what the others send is known after the second.
+    return Fault(
+        name, 16, before=partial(cut_after_share, per_cent), ready=Scene.make_two,
+        happened=lambda strike: not strike.wire.cut_at,
+        returncodes=(0, 3, 4, 5), commands="all",
+    )  # fmt: skip
 
 
 INTERRUPTED, TERMINATED = partial(kill_client, signal.SIGINT), partial(kill_client, signal.SIGTERM)
@@ -262,7 +273,7 @@ CATALOGUE: dict[str, Fault] = {
         Fault("clock a year ahead", 13, before=partial(skew_clock, 366)),
         Fault("service killed", 15, FROM_ACTIVATION, inject=kill_service, returncodes=(0, 5)),
         Fault("connection cut", 16, WITH_DECISION, inject=cut, returncodes=(0, 4, 5), commands="all"),
-        *(cut_after(size) for size in CUTS),
+        *(cut_after(per_cent) for per_cent in CUTS),
         Fault("agent frozen", 16, ALL, inject=freeze_agent, returncodes=(0, 4, 5)),
         Fault("host frozen", 16, WITH_DECISION, inject=freeze_host, returncodes=(0, 4, 5), commands="all"),
         Fault(

@@ -58,6 +58,8 @@ class Command:
     few: bool = False
     watched: str = ""
     """The file that is `CHANGED`, with ``{app}`` and ``{folder}``."""
+    sends: float = 1.0
+    """How many bytes its client sends, as a share of a deploy's."""
     weight: int = 2
 
     def takes(self, fault: Fault) -> bool:
@@ -176,16 +178,18 @@ def look_at_pages(scene: Scene, _old: str, done: Finished, _undecided: bool) -> 
 DEPLOY = Command(
     "deploy", (*UNTIL_PREPARED, "migrating", "migrated", *FROM_ACTIVATION, *SWITCH, DECIDED), plan_deploy, weight=8
 )
-ROLLBACK = Command("rollback", ("begun", *FROM_ACTIVATION, *SWITCH, DECIDED), plan_rollback, weight=3)
+ROLLBACK = Command("rollback", ("begun", *FROM_ACTIVATION, *SWITCH, DECIDED), plan_rollback, sends=0.6, weight=3)
 SCHEMA_ROLLBACK = Command(
     "rollback --with-migrations", ("begun", "lowering", "lowered", *FROM_ACTIVATION, *SWITCH, DECIDED),
-    plan_schema_rollback, look_at_schema, strategies=("restart", "blue-green"), kind="schema", weight=3,
+    plan_schema_rollback, look_at_schema, strategies=("restart", "blue-green"), kind="schema", sends=0.6, weight=3,
 )  # fmt: skip
 HOLD = Command(
     "deploy --hold", (*UNTIL_PREPARED, *FROM_ACTIVATION, DECIDED, "held"), plan_hold, look_at_held,
     strategies=("blue-green",),
 )  # fmt: skip
-PROMOTE = Command("promote", (*FROM_ACTIVATION, *SWITCH, DECIDED), plan_promotion, strategies=("blue-green",), weight=3)
+PROMOTE = Command(
+    "promote", (*FROM_ACTIVATION, *SWITCH, DECIDED), plan_promotion, strategies=("blue-green",), sends=0.6, weight=3
+)
 CANARY = Command(
     "deploy of a canary",
     (*UNTIL_PREPARED, *FROM_ACTIVATION, *SWITCH, DECIDED),
@@ -195,11 +199,11 @@ CANARY = Command(
 )
 SCALE = Command(
     "scale", (CHANGED,), plan_scale, look_at_numbers, strategies=("restart", "blue-green"), kind="workers",
-    returncodes=(3, 4, 5, 6), few=True, watched="{folder}/scale.json",
+    returncodes=(3, 4, 5, 6), few=True, sends=0.35, watched="{folder}/scale.json",
 )  # fmt: skip
 MAINTENANCE = Command(
     "maintenance on", (CHANGED,), plan_maintenance, look_at_pages, strategies=("blue-green",),
-    returncodes=(3, 4, 5, 6), few=True, watched="/etc/caddy/handrail/{app}.maintenance",
+    returncodes=(3, 4, 5, 6), few=True, sends=0.35, watched="/etc/caddy/handrail/{app}.maintenance",
 )  # fmt: skip
 
 COMMANDS = {

@@ -83,6 +83,7 @@ class Scene:
         self.before = ""
         """The version to which a rollback leads; empty where that is not sure."""
         self._is_sure = True
+        self._sent: list[int] = []
         self.numbers: dict[str, int] = {}
         self.has_proxy = strategy in ("blue-green", "canary")
         self.has_schema = kind == "schema"
@@ -148,7 +149,9 @@ class Scene:
     def deploy_good(self) -> list[str]:
         """Deploy the next version without a fault; return what is broken, as sentences."""
         version = self.next_version()
+        before = [wire.sent for wire in self.wires]
         done = self.project.inv("deploy", "--env", "test", "--yes", "--json")
+        self._sent = [wire.sent - old for wire, old in zip(self.wires, before, strict=True)]
         if done.returncode != 0:
             return [f"the next deploy failed\n{done}"]
         self.version, self.before = version, self.version if self._is_sure else ""
@@ -171,6 +174,10 @@ class Scene:
         self.before = ""
         if self._is_sure:
             self.version = versions[0]
+
+    def bytes_of_a_deploy(self, wire: Wire[ContainerHost]) -> int:
+        """Return how many bytes the client sent through a wire in the last good deploy."""
+        return self._sent[self.wires.index(wire)]
 
     def make_two(self) -> None:
         """See to it that a rollback has somewhere to go, and that it is known where."""

@@ -73,27 +73,28 @@ def strike(
         delay: seconds from that step to the fault.
         go_on: try the next deploy, too.
     """
-    old, host, wire = scene.version, scene.hosts[which], scene.wires[which]
+    fault.ready(scene)
     plan = command.plan(scene)
-    # What making ready for it needed, may have been a deploy.
-    old, new = scene.version or old, plan.new
+    old, new, host, wire = scene.version, plan.new, scene.hosts[which], scene.wires[which]
     with ExitStack() as stack:
         repairs = stack.enter_context(ExitStack())
         watcher = None
         if moment:
             watcher = stack.enter_context(watch(scene, host, command, moment, delay))
+        struck = Strike(scene, None, host, wire, new, watcher, repairs)
         if fault.before:
-            fault.before(Strike(scene, None, host, wire, new, watcher, repairs))
-        client = scene.project.start(*plan.words)
+            fault.before(struck)
+        struck.client = client = scene.project.start(*plan.words)
         reached = True
         if watcher is not None:
             wait_until(lambda: watcher.reached.is_set() or client.poll() is not None, f"step {moment}", 60)
             reached = watcher.reached.is_set()
         if reached and fault.inject:
-            fault.inject(Strike(scene, client, host, wire, new, watcher, repairs))
+            fault.inject(struck)
         if watcher is not None:
             watcher.go_on()
         done = finish(client, 120)
+        reached = reached and fault.happened(struck)
     broken = scene.settle()
     broken += command.look(scene, old, done, fault.undecided)
     broken += look(scene, old, new, done, undecided=fault.undecided)
