@@ -85,7 +85,7 @@ def register(root: Path | None = None) -> None:
 
 
 def _tests(session: nox.Session, root: Path, project: Project) -> None:
-    from handrail.checks.suite import coverage_package
+    from handrail.checks.suite import Selection, coverage_package, own_command
     from handrail.checks.wheel import session_ingredients
     from handrail.commands import Runner
     from handrail.errors import HandrailError
@@ -100,6 +100,11 @@ def _tests(session: nox.Session, root: Path, project: Project) -> None:
     if found.wheel is not None:
         session.install("--quiet", "--no-deps", str(found.wheel))
         session.run("python", "-I", "-c", _PROOF, coverage_package(project), silent=True)
+    if found.plain:
+        session.install("--quiet", "-r", str(found.plain))
+    if project.checks.test:
+        session.run(*own_command(project, Selection(), "python"), *session.posargs, env=_environment(session))
+        return
     session.run(*_pytest(session, root), env=_environment(session))
 
 

@@ -59,7 +59,7 @@ def run_check(root: Path, project: Project, runner: Runner, printer: Printer) ->
         suite, _ = run_suite(root, project, Selection(), runner, printer.output)
     show(suite, printer)
     with printer.section("tests on every Python, against the wheel"):
-        matrix, _ = run_matrix(root, project.checks.pythons, runner, printer.output)
+        matrix, _ = run_matrix(root, project.checks.pythons, runner, printer.output, counted=not project.checks.test)
     for verdict in matrix:
         show(verdict, printer)
     verdicts += [suite, *matrix]
@@ -89,17 +89,19 @@ def _independent(
     from handrail.checks.typecheck import run_typecheck
 
     def lint() -> Verdict:
-        return joined("lint", run_lint(root, runner), "inv lint")
+        return joined("lint", run_lint(root, runner, project.checks), "inv lint")
 
     def typecheck() -> Verdict:
-        return replace(run_typecheck(root, runner), command="inv typecheck")
+        return replace(run_typecheck(root, runner, project.checks), command="inv typecheck")
 
     def build() -> Verdict:
         digests = build_all(root, project, runner, printer)
         bundles.extend(digests)
         return Verdict("build", "passed", command="inv build", remark=", ".join(d[:12] for d in digests))
 
-    parts: list[tuple[str, Callable[[], Verdict]]] = [("lint", lint), ("typecheck", typecheck)]
+    parts: list[tuple[str, Callable[[], Verdict]]] = [("lint", lint)]
+    if project.checks.types != "off":
+        parts.append(("typecheck", typecheck))
     for name, command in project.checks.extra.items():
         parts.append((name, lambda name=name, command=command: run_extra(name, command, root, runner)))  # type: ignore[misc]
     return [*parts, ("build", build)]

@@ -21,7 +21,10 @@ def check_tools(root: Path, project: Project) -> tuple[str, ...]:
     from handrail.checks.typecheck import typecheck_check
     from handrail.parity.words import check_tool
 
-    calls = [[check.tool, *check.args] for check in [*lint_checks(root), typecheck_check(root)]]
+    calls = [
+        [check.tool, *check.args]
+        for check in [*lint_checks(root, project.checks), typecheck_check(root, project.checks)]
+    ]
     calls += [shlex.split(command) for command in project.checks.extra.values()]
     return tuple(dict.fromkeys([*map(check_tool, calls), "pytest"]))
 

@@ -51,8 +51,11 @@ def pytest_argv(root: Path, project: Project, selection: Selection, report: Path
     """Return the command that runs ``selection`` and writes its counts to ``report`` (JUnit XML).
 
     Raises:
-        UsageError: pytest, or the plugin that a declared coverage floor needs, is not in this environment.
+        UsageError: pytest, or the plugin that a declared coverage floor needs, is not in this environment; or
+            a kind of tests was asked for where another command than pytest runs them.
     """
+    if project.checks.test:
+        return [*own_command(project, selection, sys.executable), *selection.args]
     require_module("pytest", "pytest")
     # One report is one run; pytest adds to nothing, but a crash would leave the last run's counts.
     argv = [sys.executable, "-m", "pytest", f"--junitxml={report}", *parallel_args()]
@@ -77,14 +80,32 @@ def run_suite(
     result = runner.run(argv, cwd=root, check=False, stream=stream)
     seconds = time.monotonic() - started
     counts = read_counts(report)
-    remark = counts.text
-    if result.returncode == _NOTHING_COLLECTED:
+    remark = "" if project.checks.test else counts.text
+    if result.returncode == _NOTHING_COLLECTED and not project.checks.test:
         remark = "no test fits what was asked for"
     elif result.returncode < 0:
         remark = f"killed by signal {-result.returncode}"
+    elif result.returncode and project.checks.test:
+        remark = f"exit code {result.returncode}"
     elif result.returncode and not counts.failed:
         remark = f"{counts.text}, and pytest ended with {result.returncode}: see above (coverage floor?)"
     return Verdict("test", "failed" if result.returncode else "passed", seconds, _command(selection), remark), counts
+
+
+def own_command(project: Project, selection: Selection, python: str) -> list[str]:
+    """Return the declared command that runs the tests, with ``python`` for its first word where that says so.
+
+    Raises:
+        UsageError: a kind of tests was asked for: only pytest knows markers.
+    """
+    if selection.marker:
+        raise UsageError(
+            f"--unit and --integration choose by pytest's markers, and [tool.handrail.checks] test is "
+            f"{project.checks.test!r}",
+            next_step="inv test -- WORDS FOR THAT COMMAND",
+        )
+    words = shlex.split(project.checks.test)
+    return [python, *words[1:]] if words[0] in ("python", "python3") else words
 
 
 def fresh_report(root: Path, name: str) -> Path:

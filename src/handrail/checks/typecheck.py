@@ -1,4 +1,4 @@
-"""``inv typecheck``: mypy, always strict."""
+"""``inv typecheck``: mypy, strict unless the project says otherwise."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from handrail.checks.tools import ToolCheck, run_tool
 if TYPE_CHECKING:
     from handrail.checks.verdict import Verdict
     from handrail.commands import Runner
+    from handrail.config.schema import Checks
 
 
-def typecheck_check(root: Path) -> ToolCheck:
-    """Return the call of mypy: over ``[tool.mypy] files``, else over ``src``, else over the project."""
+def typecheck_check(root: Path, declared: Checks | None = None) -> ToolCheck:
+    """Return the call of mypy: over ``[tool.mypy] files``, else over ``src``, else over the project.
+
+    Args:
+        declared: ``[tool.handrail.checks]``; None: its defaults.
+    """
+    strict = ("--strict",) if declared is None or declared.types == "strict" else ()
     mypy = pyproject_tools(root).get("mypy", {})
-    places = () if mypy.get("files") else ("src",) if (root / "src").is_dir() else (".",)
-    return ToolCheck("typecheck", "mypy", ("--strict", "--no-pretty", "--no-color-output", *places))
+    named = any(mypy.get(key) for key in ("files", "packages", "modules"))
+    places = () if named else ("src",) if (root / "src").is_dir() else (".",)
+    return ToolCheck("typecheck", "mypy", (*strict, "--no-pretty", "--no-color-output", *places))
 
 
-def run_typecheck(root: Path, runner: Runner) -> Verdict:
+def run_typecheck(root: Path, runner: Runner, declared: Checks | None = None) -> Verdict:
     """Return mypy's verdict."""
-    return run_tool(typecheck_check(root), root, runner)
+    return run_tool(typecheck_check(root, declared), root, runner)

@@ -33,10 +33,11 @@ _NOT_IN_A_WHEEL = ("tests", "docs", ".github", "scripts", "examples", "env", "di
 
 @dataclass(frozen=True)
 class Ingredients:
-    """Paths of a requirements file with hashes and of the wheel; a plain tree has no wheel."""
+    """Paths of a requirements file with hashes, of the wheel, and of what a plain tree lists without hashes."""
 
     requirements: Path
     wheel: Path | None
+    plain: Path | None = None
 
 
 def session_ingredients(root: Path, project: Project, runner: Runner, printer: Printer) -> Ingredients:
@@ -46,12 +47,15 @@ def session_ingredients(root: Path, project: Project, runner: Runner, printer: P
         UsageError: there is no uv.lock.
         TaskFailedError: uv refused, or the build failed.
     """
+    from handrail.build.development import plain_requirements
     from handrail.build.package import bundle_kind
 
     with exclusive(root / _CACHE / "lock"):
         requirements = locked_requirements(root, runner)
         is_package = bundle_kind(project, root) == "wheel"
-        return Ingredients(requirements, fresh_wheel(root, project, runner, printer) if is_package else None)
+        plain = plain_requirements(root, project)
+        wheel = fresh_wheel(root, project, runner, printer) if is_package else None
+        return Ingredients(requirements, wheel, root / plain if plain else None)
 
 
 def locked_requirements(root: Path, runner: Runner) -> Path:
@@ -64,7 +68,7 @@ def locked_requirements(root: Path, runner: Runner) -> Path:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")
-        runner.run(export_argv(draft), cwd=root)
+        runner.run([*export_argv(draft), *_without_itself(root)], cwd=root)
         draft.replace(path)
     return path
 
@@ -75,6 +79,13 @@ def export_argv(path: Path) -> list[str]:
         find_uv(), "export", "--quiet", "--locked", "--all-extras", "--no-emit-project", "--no-header",
         "--format", "requirements-txt", "--output-file", str(path),
     ]  # fmt: skip
+
+
+def _without_itself(root: Path) -> list[str]:
+    """Return the words that leave the project out where a uv source, not a ``[project]`` table, makes it known."""
+    from handrail.build.development import own_sources
+
+    return [word for name in own_sources(root) for word in ("--no-emit-package", name)]
 
 
 def fresh_wheel(root: Path, project: Project, runner: Runner, printer: Printer) -> Path:

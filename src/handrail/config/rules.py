@@ -218,6 +218,9 @@ def _checks(checks: Checks) -> Iterator[Problem]:
         yield ("checks", "coverage_floor"), "coverage_floor is not between 0 and 100 per cent"
     for index, version in enumerate(checks.pythons):
         yield from _python(("checks", "pythons", index), version or "an empty text")
+    if checks.test:
+        yield from _command(("checks", "test"), checks.test)
+    yield from _inside_project(("checks", "workflows"), checks.workflows)
     for name, command in checks.extra.items():
         yield from _command(("checks", "extra", name), command)
 

@@ -107,6 +107,14 @@ class Checks(_Table, frozen=True):
     """Import name of the package that coverage measures; empty: ``app`` with ``-`` turned into ``_``."""
     pythons: list[str] = msgspec.field(default_factory=lambda: ["3.10", "3.11", "3.12", "3.13"])
     """The matrix of ``nox -s tests``."""
+    lint: Literal["all", "check", "errors"] = "all"
+    """What ruff judges: ``all`` rules and format, ``check`` the rules alone, ``errors`` only what cannot run."""
+    types: Literal["strict", "project", "off"] = "strict"
+    """How mypy judges: always strictly, as the project configures it, or not at all."""
+    test: str = ""
+    """Command that runs the tests instead of pytest, such as ``python manage.py test``."""
+    workflows: list[str] = msgspec.field(default_factory=lambda: [".github/workflows"])
+    """Workflow files and folders whose safety ``inv lint`` checks."""
     extra: dict[str, str] = {}
     """Further checks: name and command line."""
     parity: Literal["warn", "error", "off"] = "warn"

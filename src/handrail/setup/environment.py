@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handrail.build.development import is_locked_by_uv, plain_requirements
 from handrail.build.tools import find_uv
-from handrail.config.load import parse_toml, read_text
 from handrail.pythons import find_pythons
 
 if TYPE_CHECKING:
@@ -25,14 +25,16 @@ def environment_commands(root: Path, project: Project) -> list[list[str]]:
     """
     uv = find_uv()
     python = ["--python", project.setup.python] if project.setup.python else []
-    if (root / "uv.lock").is_file():
-        return [[uv, "sync", "--quiet", "--locked", "--all-extras", *python]]
-    if "project" in parse_toml(read_text(root, "pyproject.toml")):
-        return [[uv, "sync", "--quiet", "--all-extras", *python]]
-    commands = [] if (root / ".venv" / "pyvenv.cfg").is_file() else [[uv, "venv", "--quiet", *python]]
-    requirements = project.build.requirements or "requirements.txt"
-    if (root / requirements).is_file():
-        commands.append([uv, "pip", "install", "--quiet", "--python", ".venv", "-r", requirements])
+    plain = plain_requirements(root, project)
+    locked = ["--locked"] if (root / "uv.lock").is_file() else []
+    if locked or is_locked_by_uv(root):
+        # What the requirements file brings is not in the lock and must stay.
+        beside = ["--inexact"] if plain else []
+        commands = [[uv, "sync", "--quiet", *locked, "--all-extras", *beside, *python]]
+    else:
+        commands = [] if (root / ".venv" / "pyvenv.cfg").is_file() else [[uv, "venv", "--quiet", *python]]
+    if plain:
+        commands.append([uv, "pip", "install", "--quiet", "--python", ".venv", "-r", plain])
     return commands
 
 

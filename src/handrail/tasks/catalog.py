@@ -14,6 +14,7 @@ from handrail.tasks.program import adopt_running_program
 
 # Module, and the sub-collection that its tasks form ("" for none). The order is that of the groups in the list.
 MODULES: dict[str, str] = {
+    "init": "",
     "setup": "",
     "completion": "",
     "checks": "",

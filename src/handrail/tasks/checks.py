@@ -17,8 +17,9 @@ def lint(c: TaskContext, fix: bool = False) -> None:
     from handrail.checks.lint import run_lint
     from handrail.checks.report import require_green_verdicts, show
     from handrail.commands import Runner
+    from handrail.config.load import load_project
 
-    verdicts = run_lint(c.root, Runner(c.printer.detail), fix=fix)
+    verdicts = run_lint(c.root, Runner(c.printer.detail), load_project(c.root).checks, fix=fix)
     for verdict in verdicts:
         show(verdict, c.printer)
     require_green_verdicts(verdicts)
@@ -30,8 +31,13 @@ def typecheck(c: TaskContext) -> None:
     from handrail.checks.report import require_green_verdicts, show
     from handrail.checks.typecheck import run_typecheck
     from handrail.commands import Runner
+    from handrail.config.load import load_project
 
-    verdict = run_typecheck(c.root, Runner(c.printer.detail))
+    declared = load_project(c.root).checks
+    if declared.types == "off":
+        c.printer.info('types are not checked: [tool.handrail.checks] types is "off" in pyproject.toml')
+        return
+    verdict = run_typecheck(c.root, Runner(c.printer.detail), declared)
     show(verdict, c.printer)
     require_green_verdicts([verdict])
 

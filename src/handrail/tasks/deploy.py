@@ -75,6 +75,8 @@ def deploy(
         wait=wait,
         skip_unreachable=skip_unreachable,
     )
+    if not plan:
+        _start_sandbox(c, env)
     _finish(c, lambda: run_deploy(c.root, options, c.printer))
 
 
@@ -232,6 +234,20 @@ def _show_timeline(c: TaskContext, env: str, wanted: str, svg: str) -> None:
     if svg:
         save_svg(document, Path(svg))
         c.printer.success(f"wrote {svg}")
+
+
+def _start_sandbox(c: TaskContext, env: str) -> None:
+    """Start the embedded host where the environment is that and it does not run: nobody else could mean it."""
+    from handrail.config.load import load_project
+    from handrail.sandbox.lifecycle import status, up, upstream_port
+    from handrail.sandbox.places import FOLDER
+
+    project = load_project(c.root)
+    declared = project.environments.get(env)
+    if declared is None or declared.ssh_config != f"{FOLDER}/ssh_config" or status(c.root)["running"]:
+        return
+    up(c.root, upstream_port(project))
+    c.printer.info("the sandbox was not running: it is up now (inv sandbox.down stops it)")
 
 
 def _target(c: TaskContext, env: str, task: str) -> Target:

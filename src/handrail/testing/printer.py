@@ -63,7 +63,7 @@ class RecordingPrinter(Printer):
     """Remembers every call.
 
     Args:
-        answers: what the user types, one text for each `confirm_word`; none left: nobody is there.
+        answers: what the user types, one text for each `confirm_word` and `ask`; none left: nobody is there.
 
     Attributes:
         events: every call in order.
@@ -139,6 +139,13 @@ class RecordingPrinter(Printer):
     def confirm_word(self, prompt: str, word: str) -> bool:
         self.record("confirm_word", prompt, word)
         return bool(self._answers) and self._answers.pop(0) == word
+
+    def can_ask(self) -> bool:
+        return bool(self._answers)
+
+    def ask(self, question: str, default: str) -> str:
+        self.record("ask", question, default)
+        return (self._answers.pop(0) if self._answers else "") or default
 
     @contextmanager
     def board(self, hosts: Sequence[str], phases: Sequence[str]) -> Iterator[Board]:

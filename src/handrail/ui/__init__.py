@@ -114,6 +114,14 @@ class Printer(ABC):
         """Return whether the user typed exactly ``word``; False when nobody sits at a terminal."""
 
     @abstractmethod
+    def can_ask(self) -> bool:
+        """Return whether somebody sits at a terminal who could answer."""
+
+    @abstractmethod
+    def ask(self, question: str, default: str) -> str:
+        """Return what the user types, or ``default`` for an empty line and where nobody sits at a terminal."""
+
+    @abstractmethod
     def board(self, hosts: Sequence[str], phases: Sequence[str]) -> AbstractContextManager[Board]:
         """Show the progress of ``hosts`` through ``phases`` while the context is open."""
 

@@ -127,11 +127,22 @@ class TextPrinter(Printer):
     def summary(self, markdown: str) -> None:
         github.append_summary(self.mask(markdown), self._environ)
 
-    def confirm_word(self, prompt: str, word: str) -> bool:
+    def can_ask(self) -> bool:
         try:
-            if not self._in.isatty():
-                return False
+            return self._in.isatty()
         except (AttributeError, ValueError):
+            return False
+
+    def ask(self, question: str, default: str) -> str:
+        if not self.can_ask():
+            return default
+        shown = f" [{default}]" if default else ""
+        self._err.write(f"{self.clean(question + shown)} ")
+        self._err.flush()
+        return self._in.readline().strip() or default
+
+    def confirm_word(self, prompt: str, word: str) -> bool:
+        if not self.can_ask():
             return False
         self._err.write(f"{self.clean(prompt)} ")
         self._err.flush()

@@ -1,0 +1,150 @@
+"""What pyproject.toml, setup.cfg and setup.py say of the project, as one small record."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+from dataclasses import dataclass, field
+from typing import Any
+
+from handrail.config.load import FILE, parse_toml, read_text
+from handrail.errors import ConfigError
+from handrail.scaffold.detect.sources import Sources, dotted, literal
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Metadata, from wherever it is declared; ``pyproject`` is the whole document."""
+
+    pyproject: dict[str, Any] = field(default_factory=dict)
+    setup: dict[str, Any] = field(default_factory=dict)
+    """Keywords of ``setup()`` that are plain values, over what setup.cfg says in the same names."""
+    has_setup_py: bool = False
+
+    @property
+    def project(self) -> dict[str, Any]:
+        return table(self.pyproject, "project")
+
+    @property
+    def poetry(self) -> dict[str, Any]:
+        return table(self.pyproject, "tool", "poetry")
+
+    @property
+    def tools(self) -> dict[str, Any]:
+        return table(self.pyproject, "tool")
+
+    @property
+    def name(self) -> str:
+        return str(self.project.get("name") or self.poetry.get("name") or self.setup.get("name") or "")
+
+    @property
+    def requires_python(self) -> str:
+        poetry = table(self.poetry, "dependencies").get("python", "")
+        return str(
+            self.project.get("requires-python") or self.setup.get("python_requires") or _caret(str(poetry)) or ""
+        )
+
+    @property
+    def classifiers(self) -> list[str]:
+        return lines(self.project.get("classifiers") or self.poetry.get("classifiers") or self.setup.get("classifiers"))
+
+    @property
+    def dependencies(self) -> list[str]:
+        """Requirement lines of the running program."""
+        if "dependencies" in self.project:
+            return lines(self.project["dependencies"])
+        poetry = table(self.poetry, "dependencies")
+        return [name for name in poetry if name != "python"] or lines(self.setup.get("install_requires"))
+
+    @property
+    def extras(self) -> list[str]:
+        """Requirement lines of all extras."""
+        found = self.project.get("optional-dependencies") or self.setup.get("extras_require") or {}
+        return [line for value in found.values() for line in lines(value)] if isinstance(found, dict) else []
+
+    @property
+    def groups(self) -> dict[str, Any]:
+        return table(self.pyproject, "dependency-groups")
+
+
+def read_declared(sources: Sources) -> Declared:
+    """Return what is declared.
+
+    Raises:
+        ConfigError: pyproject.toml is not TOML.
+    """
+    root = sources.root
+    document: dict[str, Any] = {}
+    if (root / FILE).is_file():
+        try:
+            document = parse_toml(read_text(root, FILE))
+        except ValueError as error:
+            raise ConfigError(f"{FILE}: {error}", next_step="mend it first; nothing was changed") from None
+    setup = {**_setup_cfg(sources.text("setup.cfg")), **_setup_py(sources)}
+    return Declared(document, setup, (root / "setup.py").is_file())
+
+
+def table(document: dict[str, Any], *path: str) -> dict[str, Any]:
+    """Return the table at ``path``; empty where there is none."""
+    value: Any = document
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def lines(value: Any) -> list[str]:
+    """Return a list or a text of several lines as the texts in it, without blank ones and comments."""
+    if isinstance(value, str):
+        value = value.splitlines()
+    if not isinstance(value, (list, tuple)):
+        return []
+    found = (item.strip() for item in value if isinstance(item, str))
+    return [item for item in found if item and not item.startswith("#")]
+
+
+def _setup_cfg(text: str) -> dict[str, Any]:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return {}
+    found: dict[str, Any] = {}
+    for section in ("metadata", "options"):
+        if parser.has_section(section):
+            found.update(parser.items(section))
+    for name in ("install_requires", "tests_require", "classifiers", "py_modules"):
+        if name in found:
+            found[name] = lines(found[name])
+    if parser.has_section("options.extras_require"):
+        found["extras_require"] = {key: lines(value) for key, value in parser.items("options.extras_require")}
+    return found
+
+
+def _setup_py(sources: Sources) -> dict[str, Any]:
+    tree = sources.tree("setup.py")
+    if tree is None:
+        return {}
+    plain = {
+        target.id: value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and (value := literal(node.value)) is not None
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "setup":
+            found = {}
+            for keyword in node.keywords:
+                value = plain.get(dotted(keyword.value)) if dotted(keyword.value) else literal(keyword.value)
+                if keyword.arg and value is not None:
+                    found[keyword.arg] = value
+            return found
+    return {}
+
+
+def _caret(text: str) -> str:
+    """Return poetry's ``^3.10`` as what it means."""
+    if text.startswith(("^", "~")):
+        version = text.lstrip("^~=")
+        return f">={version},<4" if version.startswith("3") else f">={version}"
+    return text

@@ -1,0 +1,52 @@
+"""Neighbours that are there already: workflows, hooks, Dockerfile, compose file, and the branch that counts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from handrail.scaffold.facts import Existing
+
+_COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+_BUILDS = re.compile(r"^\s+build:", re.MULTILINE)
+_HEAD = re.compile(r"ref: refs/(?:heads|remotes/origin)/(\S+)")
+
+
+def find_existing(root: Path) -> Existing:
+    """Return what is there."""
+    workflows = root / ".github" / "workflows"
+    compose = _first(root, _COMPOSE)
+    return Existing(
+        workflows=tuple(sorted(path.name for path in workflows.glob("*.y*ml"))),
+        branch=_branch(root),
+        hooks=_first(root, (".pre-commit-config.yaml", ".pre-commit-config.yml")),
+        dockerfile=_first(root, ("Dockerfile", "docker/Dockerfile")),
+        compose=compose,
+        compose_is_for_development=bool(compose) and not _BUILDS.search((root / compose).read_text("utf-8", "replace")),
+        is_git=(root / ".git").exists(),
+    )
+
+
+def _first(root: Path, names: tuple[str, ...]) -> str:
+    return next((name for name in names if (root / name).is_file()), "")
+
+
+def _branch(root: Path) -> str:
+    """Return the remote's main branch, else ``main`` or ``master`` where they exist, else the present one."""
+    git = root / ".git"
+    if named := _ref(git / "refs" / "remotes" / "origin" / "HEAD"):
+        return named
+    packed = git / "packed-refs"
+    known = packed.read_text("utf-8", "replace") if packed.is_file() else ""
+    for name in ("main", "master"):
+        if (git / "refs" / "heads" / name).is_file() or f" refs/heads/{name}\n" in known:
+            return name
+    return _ref(git / "HEAD") or "main"
+
+
+def _ref(path: Path) -> str:
+    try:
+        match = _HEAD.match(path.read_text("utf-8", "replace"))
+    except OSError:
+        return ""
+    return match[1] if match else ""

@@ -1,0 +1,198 @@
+"""pyproject.toml: what is missing is added to what is there; every comment, blank line and order stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handrail.scaffold.detect.server import requirement_name
+from handrail.scaffold.write.choices import Choices
+from handrail.scaffold.write.requirements import development_lines, server_line
+from handrail.scaffold.write.service import manage_command, service_table
+
+if TYPE_CHECKING:
+    import tomlkit
+
+FILE = "pyproject.toml"
+DEPLOY_REQUIREMENTS = "requirements-deploy.txt"
+_SANDBOX = {
+    "hosts": ["sandbox"],
+    "manager": "supervisor",
+    "ssh_config": ".handrail/sandbox/ssh_config",
+    "known_hosts": ".handrail/sandbox/known_hosts",
+}
+
+
+def merged_pyproject(text: str, choices: Choices) -> str:
+    """Return ``text``, which may be empty, with everything that Handrail needs. Twice gives the same as once."""
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    facts = choices.facts
+    if facts.backend == "setup.py" and "build-system" not in document:
+        _add_build_system(document)
+    if server_line(choices) and _can_add_dependency(choices):
+        _extend(document["project"]["dependencies"], [server_line(choices)])
+    _add_group(document, choices)
+    if not facts.has_project_table:
+        _add_workspace(document, choices)
+    if "handrail" not in document.get("tool", {}):
+        _append(document, _handrail_tables(choices))
+    return tomlkit.dumps(document)
+
+
+def needs_deploy_requirements(choices: Choices) -> bool:
+    """Return whether the web server has to stand in a requirements file of its own."""
+    return bool(server_line(choices)) and not _can_add_dependency(choices)
+
+
+def deploy_requirements(choices: Choices) -> str:
+    """Return the text of that file: what the program needs, and its server."""
+    facts = choices.facts
+    base = [f"-r {facts.requirements}"] if facts.requirements else list(facts.dependencies)
+    return "\n".join(["# What a release installs: the program's own requirements, and its server.", *base,
+                      server_line(choices), ""])  # fmt: skip
+
+
+def _can_add_dependency(choices: Choices) -> bool:
+    return (
+        choices.facts.has_project_table and not choices.facts.dynamic_dependencies and bool(choices.facts.dependencies)
+    )
+
+
+def _add_build_system(document: tomlkit.TOMLDocument) -> None:
+    import tomlkit
+
+    table = tomlkit.table()
+    table.add(tomlkit.comment("What pip does with a setup.py where this table is missing."))
+    table.add("requires", ["setuptools"])
+    table.add("build-backend", "setuptools.build_meta:__legacy__")
+    document.add("build-system", table)
+
+
+def _add_group(document: Any, choices: Choices) -> None:
+    """Add what is missing to the group ``dev``, which uv installs without being asked."""
+    import tomlkit
+
+    if "dependency-groups" not in document:
+        document.add("dependency-groups", tomlkit.table())
+    groups = document["dependency-groups"]
+    if "dev" not in groups:
+        groups.add("dev", tomlkit.array().multiline(True))
+    included = {item["include-group"] for item in groups["dev"] if isinstance(item, dict)}
+    known = {requirement_name(str(line)) for name in ("dev", *choices.facts.tests.groups)
+             for line in groups.get(name, []) if isinstance(line, str)}  # fmt: skip
+    lines = [line for line in development_lines(choices) if requirement_name(line) not in known]
+    if choices.facts.package.name and not choices.facts.has_project_table and choices.facts.backend != "none":
+        own = choices.facts.package.name
+        lines += [own] if requirement_name(own) not in known else []
+    _extend(groups["dev"], lines)
+    for name in choices.facts.tests.groups:
+        if name not in included and name != "dev":
+            table = tomlkit.inline_table()
+            table.append("include-group", name)
+            groups["dev"].append(table)
+
+
+def _add_workspace(document: Any, choices: Choices) -> None:
+    """Let uv lock the groups of a project without a ``[project]`` table, and install the project where it can."""
+    uv = _table(document, "tool", "uv")
+    _table(document, "tool", "uv", "workspace")
+    if choices.facts.backend != "none":
+        sources = _table(document, "tool", "uv", "sources")
+        if choices.facts.package.name not in sources:
+            sources[choices.facts.package.name] = _inline({"path": ".", "editable": True})
+    settings = _table(document, "tool", "uv", "dependency-groups")
+    if "dev" not in settings:
+        settings["dev"] = _inline({"requires-python": f">={choices.facts.pythons[0]}"})
+    del uv
+
+
+def _handrail_tables(choices: Choices) -> dict[str, Any]:
+    """Return what stands under ``[tool.handrail]``."""
+    facts = choices.facts
+    tables: dict[str, Any] = {"app": choices.app}
+    if facts.web is not None:
+        tables["service"] = service_table(choices)
+        build: dict[str, Any] = {}
+        if needs_deploy_requirements(choices):
+            build["requirements"] = DEPLOY_REQUIREMENTS
+        elif not facts.has_project_table and facts.requirements:
+            # uv.lock holds the tools alone, so it must not be taken for what a release needs.
+            build["requirements"] = facts.requirements
+        if facts.web.manage and facts.backend != "none":
+            build["include"] = [facts.web.folder or facts.web.manage]
+        if build:
+            tables["build"] = build
+    checks: dict[str, Any] = {"pythons": list(facts.pythons), "lint": choices.lint, "types": choices.types}
+    package = facts.package.imports[0] if facts.package.imports else ""
+    if package and package != choices.app.replace("-", "_"):
+        checks["coverage_package"] = package
+    if facts.tests.runner == "django" and facts.web is not None:
+        checks["test"] = manage_command(facts.web, "test")
+    if facts.existing.workflows:
+        checks["workflows"] = choices.workflows
+    tables["checks"] = checks
+    if facts.existing.compose_is_for_development:
+        tables["setup"] = {"compose_file": facts.existing.compose}
+    if facts.web is not None:
+        tables["environments"] = {"sandbox": _SANDBOX}
+    return tables
+
+
+def _append(document: Any, tables: dict[str, Any]) -> None:
+    """Append ``[tool.handrail]`` and what is below it as tables of their own, at the end."""
+    import tomlkit
+
+    own = tomlkit.table()
+    own.add(tomlkit.comment("Every key is explained in Handrail's docs/configuration.md."))
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            own.add(key, value)
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            own.add(key, _as_table(value))
+    if "tool" not in document:
+        document.add("tool", tomlkit.table(is_super_table=True))
+    # Not add(): tables of [tool] that stand apart from each other are one mapping that only takes items.
+    document["tool"]["handrail"] = own
+
+
+def _as_table(values: dict[str, Any]) -> Any:
+    import tomlkit
+
+    table = tomlkit.table(is_super_table=all(isinstance(value, dict) for value in values.values()))
+    for key, value in values.items():
+        table.add(key, _as_table(value) if isinstance(value, dict) else value)
+    return table
+
+
+def _inline(values: dict[str, Any]) -> Any:
+    import tomlkit
+
+    table = tomlkit.inline_table()
+    table.update(values)
+    return table
+
+
+def _table(document: Any, *path: str) -> Any:
+    """Return the table at ``path``, made where it is missing."""
+    import tomlkit
+
+    for index, key in enumerate(path):
+        if key not in document:
+            document[key] = tomlkit.table(is_super_table=index < len(path) - 1)
+        document = document[key]
+    return document
+
+
+def _extend(array: Any, lines: list[str]) -> None:
+    """Add ``lines`` to an array, in its own style: one a line where it has several lines."""
+    is_new = not len(array)
+    is_long = "\n" in array.as_string() or is_new
+    for line in lines:
+        if is_long:
+            array.add_line(line)
+        else:
+            array.append(line)
+    if lines and is_new:
+        array.add_line(indent="")

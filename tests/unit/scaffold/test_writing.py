@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomllib
+
+from handrail.config.load import load_project
+from handrail.errors import TaskFailedError, UsageError
+from handrail.scaffold import adopt as adopting
+from handrail.scaffold.adopt import Wishes, adopt, refuse_windows
+from handrail.scaffold.detect.repository import look_at
+from handrail.scaffold.ledger import Ledger
+from handrail.scaffold.write.choices import choose
+from handrail.scaffold.write.pyproject import merged_pyproject
+from handrail.testing import FakeRunner, RecordingPrinter
+
+pytestmark = pytest.mark.unit
+
+Repository = Callable[[Mapping[str, str]], Path]
+
+LIBRARY = """\
+# Kept: a comment at the top.
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "shop"   # kept, too
+version = "1"
+dependencies = ["flask"]
+
+[dependency-groups]
+dev = ["pytest>=8"]
+"""
+APP = "from flask import Flask\napp = Flask(__name__)\n"
+SERVICE = {"pyproject.toml": LIBRARY, "src/shop/__init__.py": "", "src/shop/main.py": APP, "tests/test_a.py": ""}
+
+
+def init(root: Path, *, answers: tuple[str, ...] = (), **wishes: Any) -> RecordingPrinter:
+    printer = RecordingPrinter(answers=answers)
+    adopt(root, Wishes(**{"yes": not answers, "lock": False, **wishes}), FakeRunner(), printer)
+    return printer
+
+
+def files(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text("utf-8") for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def said(printer: RecordingPrinter) -> str:
+    return "\n".join(word for event in printer.events for word in event.words)
+
+
+def test_a_service_gets_every_file_and_a_declaration_that_handrail_reads(repository: Repository) -> None:
+    root = repository(SERVICE)
+    init(root)
+    assert set(files(root)) - set(SERVICE) == {
+        "tasks.py", "noxfile.py", "env/sandbox.env", "env/example.env", ".pre-commit-config.yaml", ".gitignore",
+        "scripts/bootstrap", ".github/workflows/ci.yml", ".github/workflows/deploy.yml", ".handrail.lock.toml",
+    }  # fmt: skip
+    project = load_project(root)
+    assert project.service is not None
+    assert project.service.command == "gunicorn shop.main:app --bind 127.0.0.1:{port}"
+    assert project.environments["sandbox"].hosts == ["sandbox"]
+    assert (root / "scripts" / "bootstrap").stat().st_mode & 0o111
+
+
+def test_a_library_gets_everything_but_deploys(repository: Repository) -> None:
+    root = repository({"pyproject.toml": LIBRARY, "src/shop/__init__.py": "", "tests/test_a.py": ""})
+    init(root)
+    written = files(root)
+    assert ".github/workflows/ci.yml" in written
+    assert not {"env/sandbox.env", ".github/workflows/deploy.yml"} & set(written)
+    project = load_project(root)
+    assert project.service is None
+    assert not project.environments
+
+
+def test_every_byte_of_an_existing_pyproject_stays(repository: Repository) -> None:
+    root = repository(SERVICE)
+    init(root)
+    text = (root / "pyproject.toml").read_text()
+    kept = [line for line in LIBRARY.splitlines() if not line.startswith(("dependencies", "dev"))]
+    assert [line for line in text.splitlines() if line in kept][: len(kept)] == kept
+    declared = tomllib.loads(text)
+    assert declared["project"]["dependencies"] == ["flask", "gunicorn"]
+    group = declared["dependency-groups"]["dev"]
+    assert group[0] == "pytest>=8"
+    assert sum(line.startswith("pytest") for line in group) == 1
+    assert any(line.startswith("handrail[sandbox]>=") for line in group)
+
+
+def test_a_second_time_nothing_is_changed(repository: Repository) -> None:
+    root = repository(SERVICE)
+    init(root)
+    before = files(root)
+    assert "nothing was changed" in said(init(root))
+    assert files(root) == before
+
+
+def test_files_that_are_there_are_left_alone_with_a_note_on_what_to_add(repository: Repository) -> None:
+    own = {"tasks.py": "from invoke import task\n", "noxfile.py": "import nox\n", "env/example.env": ""}
+    root = repository({**SERVICE, **own, ".github/workflows/ci.yml": "on: push\n"})
+    notes = said(init(root))
+    assert {name: files(root)[name] for name in own} == own
+    assert "namespace = handrail.collection(globals())" in notes
+    assert "handrail.sessions.register()" in notes
+    assert (root / ".github/workflows/ci.yml").read_text() == "on: push\n"
+    assert (root / ".github/workflows/handrail-ci.yml").is_file()
+    assert load_project(root).checks.workflows == [
+        ".github/workflows/handrail-ci.yml",
+        ".github/workflows/deploy.yml",
+    ]
+
+
+def test_a_plan_shows_everything_and_writes_nothing(repository: Repository) -> None:
+    root = repository(SERVICE)
+    before = files(root)
+    shown = said(init(root, plan=True, yes=False))
+    assert files(root) == before
+    assert "+namespace = handrail.collection()" in shown
+    assert "find_python()" in shown
+
+
+def test_yes_says_which_guesses_it_made(repository: Repository) -> None:
+    shown = said(init(repository({**SERVICE, "src/shop/admin.py": APP})))
+    assert "guessed  application: shop.main:app (there is also shop.admin:app)" in shown
+    assert "guessed  health check: none" in shown
+
+
+def test_what_could_not_be_found_out_is_asked(repository: Repository) -> None:
+    root = repository({**SERVICE, "src/shop/admin.py": APP})
+    printer = init(root, answers=("shop.admin:app", "up", "yes"))
+    service = load_project(root).service
+    assert service is not None
+    assert service.command.startswith("gunicorn shop.admin:app ")
+    assert service.health == "/up"
+    assert [event.words[0][:5] for event in printer.events if event.kind == "ask"] == ["Which", "Which", "Write"]
+
+
+def test_a_no_to_the_diff_writes_nothing(repository: Repository) -> None:
+    root = repository(SERVICE)
+    before = files(root)
+    with pytest.raises(UsageError, match="nothing was written"):
+        init(root, answers=("", "no"))
+    assert files(root) == before
+
+
+def test_without_a_terminal_it_asks_for_yes(repository: Repository) -> None:
+    with pytest.raises(UsageError, match="no terminal") as caught:
+        init(repository(SERVICE), yes=False)
+    assert "--yes" in caught.value.next_step
+
+
+def test_windows_is_refused_in_one_line() -> None:
+    with pytest.raises(UsageError, match="not supported on Windows") as caught:
+        refuse_windows("win32")
+    assert caught.value.exit_code == 2
+
+
+def test_a_file_that_cannot_be_written_takes_everything_back(repository: Repository) -> None:
+    # A file where a folder has to be: no right of root's helps there.
+    root = repository({**SERVICE, "scripts": "not a folder\n"})
+    before = files(root)
+    with pytest.raises(TaskFailedError, match=r"^scripts/bootstrap could not be written: .*; nothing was changed"):
+        init(root)
+    assert files(root) == before
+
+
+def test_nothing_is_written_through_a_symbolic_link(repository: Repository, tmp_path: Path) -> None:
+    root = repository(SERVICE)
+    (tmp_path / "elsewhere").mkdir()
+    (root / "scripts").symlink_to(tmp_path / "elsewhere")
+    assert "scripts/bootstrap lies behind a symbolic link" in said(init(root))
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_where_handrail_comes_from_can_be_named(repository: Repository, tmp_path: Path) -> None:
+    wheel = tmp_path / "handrail-0.1.0-py3-none-any.whl"
+    wheel.touch()
+    root = repository(SERVICE)
+    init(root, source=str(wheel))
+    assert f'"handrail[sandbox] @ {wheel.as_uri()}"' in (root / "pyproject.toml").read_text()
+    with pytest.raises(UsageError, match="no such file"):
+        adopting.resolved_source("missing.whl", root)
+
+
+def test_tools_are_not_asked_of_pythons_on_which_they_do_not_run(repository: Repository) -> None:
+    root = repository(
+        {**SERVICE, "pyproject.toml": LIBRARY.replace('version = "1"', 'version = "1"\nrequires-python = ">=3.8"')}
+    )
+    init(root)
+    group = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    assert all(line.endswith("; python_version >= '3.10'") for line in group[1:])
+
+
+@pytest.mark.parametrize(
+    ("settings", "lint", "types"),
+    [
+        ("", "errors", "off"),
+        ("[tool.ruff]\nline-length = 99\n", "check", "off"),
+        ('[tool.ruff.format]\nquote-style = "single"\n[tool.mypy]\nfiles = ["src"]\n', "all", "project"),
+        ("[tool.mypy]\nstrict = true\n", "errors", "strict"),
+    ],
+)
+def test_no_check_is_stricter_than_what_the_project_asks_of_itself(
+    repository: Repository, settings: str, lint: str, types: str
+) -> None:
+    root = repository({**SERVICE, "pyproject.toml": LIBRARY + settings})
+    init(root)
+    checks = load_project(root).checks
+    assert (checks.lint, checks.types) == (lint, types)
+    assert ("ruff format" in (root / ".pre-commit-config.yaml").read_text()) == (lint == "all")
+
+
+def test_a_setup_py_alone_is_built_as_pip_would_and_locked_by_uv(repository: Repository) -> None:
+    root = repository(
+        {
+            "setup.py": 'import setuptools\nsetuptools.setup(name="shop-lib", packages=["shop"])\n',
+            "shop/__init__.py": "",
+        }
+    )
+    init(root)
+    declared = tomllib.loads((root / "pyproject.toml").read_text())
+    assert declared["build-system"]["build-backend"] == "setuptools.build_meta:__legacy__"
+    assert "shop-lib" in declared["dependency-groups"]["dev"]
+    assert declared["tool"]["uv"]["sources"]["shop-lib"] == {"path": ".", "editable": True}
+    assert (root / "tests" / "test_import.py").is_file()
+
+
+def test_a_plain_tree_gets_its_server_in_a_requirements_file(repository: Repository) -> None:
+    root = repository({"requirements.txt": "flask\n", "main.py": APP})
+    init(root)
+    project = load_project(root)
+    assert project.build.requirements == "requirements-deploy.txt"
+    assert (root / "requirements-deploy.txt").read_text().splitlines()[1:] == ["-r requirements.txt", "gunicorn"]
+
+
+@pytest.mark.parametrize("folder", ["env/", "env", "*.env"])
+def test_a_gitignore_that_hides_env_lets_it_in_again(repository: Repository, folder: str) -> None:
+    root = repository({**SERVICE, ".gitignore": f"{folder}\n"})
+    init(root)
+    text = (root / ".gitignore").read_text()
+    assert text.startswith(f"{folder}\n")
+    assert text.index("!/env/") < text.index("/env/*.secrets.env")
+
+
+def test_merging_twice_gives_the_same_as_once(repository: Repository) -> None:
+    root = repository(SERVICE)
+    once = merged_pyproject(LIBRARY, choose(look_at(root)[0], Ledger(), app="shop", health="", source=""))
+    (root / "pyproject.toml").write_text(once)
+    again = choose(look_at(root)[0], Ledger(), app="shop", health="", source="")
+    assert merged_pyproject(once, again) == once
+
+
+def test_tool_tables_that_stand_apart_are_no_hindrance(repository: Repository) -> None:
+    apart = LIBRARY + "[tool.ruff]\nline-length = 99\n[extra]\n[tool.mypy]\nstrict = true\n"
+    root = repository({**SERVICE, "pyproject.toml": apart})
+    init(root)
+    assert load_project(root).app == "shop"
+    assert tomllib.loads((root / "pyproject.toml").read_text())["tool"]["mypy"] == {"strict": True}
