@@ -11,6 +11,7 @@ from handrail.agent.instances import Instances
 from handrail.agent.locking import lock_state
 from handrail.agent.machine import disk, find_pythons, find_supervisor, is_writable, libc_version, user_name
 from handrail.agent.refusal import Refused
+from handrail.agent.schema import declared_irreversible
 from handrail.agent.service import Service
 from handrail.agent.transaction import Transaction, public_state
 from handrail.agent.workers import installed_workers, look_at_workers, read_scale
@@ -92,8 +93,9 @@ def chosen_service(app, request):
 
 
 def release_facts(agent, request, _payload):
-    """Return a release's manifest and its variables' names and digests, never their values."""
+    """Return a release's manifest, its irreversible migrations, and its variables' names and digests, no values."""
     release = request["release"]
     manifest = read_json(agent.app.release(release, ".handrail", "manifest.json")) or {}
     names = read_json(agent.app.release(release, ".handrail", "variables.json")) or {}
-    return {"manifest": manifest, "variables": names}
+    irreversible = declared_irreversible(agent.app, release)
+    return {"manifest": manifest, "variables": names, "irreversible": irreversible}

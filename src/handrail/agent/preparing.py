@@ -10,7 +10,7 @@ from handrail.agent.files import inside, remove_tree, write_atomic
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.machine import find_program, find_pythons
 from handrail.agent.refusal import Refused
-from handrail.agent.schema import state_of
+from handrail.agent.schema import crossed, declared_irreversible, state_of
 from handrail.agent.transaction import Transaction
 
 
@@ -39,6 +39,7 @@ def fill(agent, folder, request, share):
     share(agent, folder, request["shared"])
     write_atomic(os.path.join(meta, "env"), request["env"], 0o600)
     write_atomic(os.path.join(meta, "variables.json"), json.dumps(request["variables"]), 0o600)
+    write_atomic(os.path.join(meta, "irreversible.json"), json.dumps(request["irreversible"]), 0o644)
     for name, text in request["launchers"].items():
         write_atomic(inside(meta, "run-" + name), text, 0o755)
     wheels = [m for m in agent.manifest["members"] if m["kind"] == "wheel"]
@@ -191,14 +192,23 @@ def migrate(agent, request, _payload):
     before = state_of(agent.app, state["release"])
     transaction.update(step="migrating")
     code, lines = run([launcher], 3600, emit=lambda line: agent.event(line=line))
-    if code != 0:
-        transaction.update(step="prepared")
-        raise Refused(
-            "command", "the migration %s" % how_it_ended(code),
-            command=request["command"], returncode=code, lines=lines[-30:],
-        )  # fmt: skip
-    after = state_of(agent.app, state["release"])
+    try:
+        after = state_of(agent.app, state["release"])
+    except Refused:
+        if code == 0:
+            raise
+        after = before  # the database cannot be asked: what failed is the migration all the same
     schema = None if after is None else {"before": before, "after": after}
     # Without migrate_state nobody can tell whether it changed anything: then it counts as if it had.
-    transaction.update(step="migrated", migrate_ran=True, migrated=after is None or after != before, schema=schema)
-    return {"schema": schema}
+    facts = {"schema": schema, "migrated": after != before or (after is None and code == 0)}
+    declared, known = (declared_irreversible(agent.app, each) for each in (state["release"], state["from"]))
+    facts["irreversible"] = crossed(declared, known, schema, lines) if facts["migrated"] else []
+    if code != 0:
+        # Of several migrations some may have been applied before the one that failed.
+        transaction.update(step="prepared", **facts)
+        raise Refused(
+            "command", "the migration %s" % how_it_ended(code),
+            command=request["command"], returncode=code, lines=lines[-30:], **facts,
+        )  # fmt: skip
+    transaction.update(step="migrated", migrate_ran=True, **facts)
+    return facts

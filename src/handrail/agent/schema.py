@@ -4,6 +4,7 @@ import os
 import re
 
 from handrail.agent.commands import how_it_ended, run
+from handrail.agent.files import read_json
 from handrail.agent.refusal import Refused
 
 # `alembic current` marks a revision by its place in the release's own files, which says nothing about the database.
@@ -32,6 +33,36 @@ def state_of(app, release):
             "command", "migrate_state %s" % how_it_ended(done.returncode), returncode=done.returncode, lines=lines[-30:]
         )
     return "\n".join(MARK.sub("", line).strip() for line in done.stdout.decode("utf-8", "replace").strip().splitlines())
+
+
+def declared_irreversible(app, release):
+    """Return the names of the migrations that a release declares as ones that cannot be undone."""
+    return (read_json(app.release(release, ".handrail", "irreversible.json")) or []) if release else []
+
+
+def crossed(declared, known, schema, lines):
+    """Return which of the irreversible migrations were applied by a run of ``migrate`` that changed the schema.
+
+    The state tells, or what ``migrate`` printed. Where neither names a migration (`alembic current` knows the last one
+    only, and logs may be off), its declaration does: it is new since the release that serves.
+
+    Args:
+        declared, known: the names that the new release declares, and the one that serves.
+        schema: the states ``before`` and ``after``, or None where the release cannot tell them.
+        lines: what ``migrate`` printed.
+    """
+    before, after = (schema["before"] or "", schema["after"] or "") if schema else ("", "")
+    said = "\n".join([after, *lines])
+    found = []
+    for name in declared:
+        if not names(name, before) and (names(name, said) or name not in known):
+            found.append(name)
+    return found
+
+
+def names(name, text):
+    """Whether a text holds this name as a whole: ``0007_drop`` is not in ``0007_drop_column``."""
+    return re.search(r"(?<!\w)%s(?!\w)" % re.escape(name), text) is not None
 
 
 def raise_again(app, state):

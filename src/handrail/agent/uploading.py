@@ -46,7 +46,18 @@ def begin(agent, request, _payload):
 def record_aborted(agent, state, result="aborted", reason="", times=None):
     entry = {
         key: state.get(key)
-        for key in ("release", "from", "kind", "who", "commit", "bundle", "deploy", "migrated", "schema")
+        for key in (
+            "release",
+            "from",
+            "kind",
+            "who",
+            "commit",
+            "bundle",
+            "deploy",
+            "migrated",
+            "schema",
+            "irreversible",
+        )
     }
     entry.update(result=result, reason=reason, step=state["step"], started=state.get("since"), finished=time.time())
     entry["to"] = state.get("from")

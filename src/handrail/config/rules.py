@@ -94,6 +94,14 @@ def _service(service: Service) -> Iterator[Problem]:
         yield (*path, "migrate_state"), "migrate_state needs migrate: nothing else changes the schema"
     if service.migrate_down and not (service.migrate and service.migrate_state):
         yield (*path, "migrate_down"), "migrate_down needs migrate and migrate_state: it is told where to go"
+    for index, name in enumerate(service.migrate_irreversible):
+        if not name.strip() or name != " ".join(name.split()):
+            yield (
+                (*path, "migrate_irreversible", index),
+                f"migrate_irreversible names {shown(name)}, expected a migration as migrate or migrate_state prints it",
+            )
+    if service.migrate_irreversible and not service.migrate:
+        yield (*path, "migrate_irreversible"), "migrate_irreversible needs migrate: nothing else changes the schema"
     if service.database and not VARIABLE_NAME.fullmatch(service.database):
         # A URL may hold a password, so what was written is not repeated.
         yield (*path, "database"), "database takes the name of a variable, such as DATABASE_URL; the URL goes into it"

@@ -38,6 +38,8 @@ class Service(_Table, frozen=True):
     """Prints the schema's present state; recorded before and after ``migrate``."""
     migrate_down: str = ""
     """Brings the schema back to ``{state}``, for ``inv rollback --with-migrations``; needs the other two."""
+    migrate_irreversible: list[str] = []
+    """Names of migrations that cannot be undone; a rollback across one needs a person's word."""
     database: str = ""
     """Name of the variable that holds the database's URL, for ``inv db.plan``."""
     shared: list[str] = []

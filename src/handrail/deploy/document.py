@@ -72,5 +72,6 @@ def document(run: Run, result: str, error: HandrailError | None = None) -> dict[
         "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,
         "exit_code": error.exit_code if error else 0,
         "schema": run.schema,
+        "irreversible": run.irreversible,
         "undo": undo(run) if result == "good" else "",
     }

@@ -65,12 +65,13 @@ def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str
         return document(run, "good")
 
 
-def roll_back(job: Job, to: str, confirm: Callable[[str, list[str]], None]) -> dict[str, Any]:
+def roll_back(job: Job, to: str, confirm: Callable[[str, dict[str, list[str]]], None]) -> dict[str, Any]:
     """Make the fleet serve an earlier good release; needs neither git, bundle nor package index.
 
     Args:
         to: a release id; empty: the release that served before this one on all hosts.
-        confirm: called with the goal and the releases whose migrations it leaves behind; raises to stop.
+        confirm: called with the goal and the releases whose migrations lie between, each with its irreversible ones;
+            raises to stop.
     """
     with running(job, "rollback") as run:
         run.connect()
@@ -78,10 +79,8 @@ def roll_back(job: Job, to: str, confirm: Callable[[str, list[str]], None]) -> d
         schema = ""
         if job.with_migrations:
             schema = schema_goal(run.facts, run.release, run.fleet.hosts, target_hosts=job.target.hosts)
-            run.show_board(["lock", "migrate", *ROLLBACK_PHASES[1:]])
-        else:
-            confirm(run.release, migrations_after(run.facts, run.release))
-            run.show_board(ROLLBACK_PHASES)
+        confirm(run.release, migrations_after(run.facts, run.release))
+        run.show_board(["lock", "migrate", *ROLLBACK_PHASES[1:]] if job.with_migrations else ROLLBACK_PHASES)
         run.lock(f"rollback of {job.target.environment} to {run.release}")
         run.begin(None)
         run.hook("before_activate")

@@ -14,19 +14,55 @@ if TYPE_CHECKING:
     from handrail.deploy.session import Session
 
 
-def migrations_after(facts: Mapping[str, Mapping[str, Any]], goal: str) -> list[str]:
-    """Return the releases, oldest first, whose migrations ran after ``goal`` was deployed and still stand."""
-    found: set[str] = set()
+def migrations_after(facts: Mapping[str, Mapping[str, Any]], goal: str) -> dict[str, list[str]]:
+    """Return the releases, oldest first, whose migrations ran after ``goal`` was deployed and still stand.
+
+    Each with the names of those that it declares as irreversible, as a rule none.
+    """
+    found: dict[str, list[str]] = {}
     for fact in facts.values():
-        standing: set[str] = set()
+        standing: dict[str, list[str]] = {}
         for entry in fact["history"]:
             release = str(entry["release"])
             if entry.get("migrated"):
-                standing.add(release)
+                standing.setdefault(release, []).extend(entry.get("irreversible") or [])
             if entry.get("lowered"):
-                standing = {name for name in standing if release_number(name) <= release_number(release)}
-        found |= standing
-    return sorted((name for name in found if release_number(name) > release_number(goal)), key=release_number)
+                standing = {name: v for name, v in standing.items() if release_number(name) <= release_number(release)}
+        for release, names in standing.items():
+            found[release] = list(dict.fromkeys([*found.get(release, []), *names]))
+    later = [name for name in found if release_number(name) > release_number(goal)]
+    return {name: found[name] for name in sorted(later, key=release_number)}
+
+
+def irreversible_sentence(migrations: Mapping[str, Sequence[str]]) -> str:
+    """Return which releases ran what cannot be undone, or "" where none did."""
+    ran = [f"release {release} ran {' and '.join(names)}" for release, names in migrations.items() if names]
+    return f"{'; '.join(ran)}, which cannot be undone" if ran else ""
+
+
+def what_stays(run: Run) -> str:
+    """Return what a deploy that failed leaves in the database, and how safe that is for the release that serves."""
+    if not run.migrated:
+        return "nothing is left to clean up"
+    serving = next((release for release in run.previous.values() if release), "")
+    if run.irreversible:
+        names = " and ".join(run.irreversible)
+        without = f", and {serving} serves without what it took away" if serving else ""
+        return f"{names} ran and cannot be undone{without}: deploy a release that works with the schema as it is now"
+    where = f", with the schema at {_one_line(run.schema['after'])}" if run.schema else ""
+    if not serving:
+        return f"the migration stays{where}, and the next deploy goes on from there"
+    proof = f"{serving} was found healthy with it" if run.activated else f"{serving} serves with it"
+    service = run.job.target.service
+    way = ""
+    if run.schema and service and service.migrate_down:
+        way = f"; once deployed, inv rollback --env {run.job.target.environment} --with-migrations takes it back"
+    return f"the migration stays{where}, and {proof}{way}"
+
+
+def _one_line(state: str) -> str:
+    lines = state.splitlines()
+    return repr(lines[-1] if lines else "") + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
 
 
 def schema_goal(

@@ -43,6 +43,9 @@ def make_plan(
         row = rows[host]
         old = row.pop("old_variables")
         row["variables"] = _compare(old, variables)
+        known = row.pop("old_irreversible")
+        declared = target.service.migrate_irreversible if target.service else []
+        row["irreversible"] = [name for name in declared if row["running"] and name not in known]
         row["commits"] = _commits(root, row["running_commit"], bundle.commit)
         plans.append(row)
     service = target.service
@@ -88,6 +91,7 @@ def _plan_host(session: Session, facts: Mapping[str, Any], target: Target, bundl
         "running": current or None,
         "running_commit": (old.get("manifest") or {}).get("commit", ""),
         "old_variables": old.get("variables") or {},
+        "old_irreversible": old.get("irreversible") or [],
         "travels": {
             "objects": len(missing),
             "bytes": sum(member.size for member in missing),
@@ -141,6 +145,8 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
         migration = plan["migrate"]
         if migration and migration["host"] == row["host"]:
             facts.append(("migration", migration["command"]))
+            if row["irreversible"]:
+                facts.append(("", f"cannot be undone: {', '.join(row['irreversible'])}"))
         facts.append(("strategy", plan["strategy"]))
         facts.append(("way back", row["way_back"]))
         if row["locked_by"]:

@@ -110,6 +110,7 @@ def prepare(run: Run, bundle: Bundle, variables: Mapping[str, Value]) -> None:
         "variables": variable_digests(variables),
         "launchers": launchers_for(target, run.release),
         "shared": list(target.service.shared) if target.service else [],
+        "irreversible": list(target.service.migrate_irreversible) if target.service else [],
     }
     run.step("prepare", lambda session: session.call("prepare", **request))
 
@@ -122,12 +123,16 @@ def migrate(run: Run) -> None:
     printer = run.job.printer
 
     def work(session: Session) -> None:
-        answer = session.call(
-            "migrate",
-            command=service.migrate,
-            on_event=lambda e: printer.output(e.get("line", ""), host=session.host),
-        )
-        run.schema = answer["schema"]
+        try:
+            answer = session.call(
+                "migrate",
+                command=service.migrate,
+                on_event=lambda e: printer.output(e.get("line", ""), host=session.host),
+            )
+        except HostError as error:
+            run.note_migration(error.facts)
+            raise
+        run.note_migration(answer)
 
     run.step("migrate", work, run.fleet.hosts[:1])
 

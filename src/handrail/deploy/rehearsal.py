@@ -150,7 +150,8 @@ class _Rehearsal:
         before = _step(self.fleet, "copy", lambda s: s.call("copy_database", command=self.service.migrate_state))
         up = _step(self.fleet, "migrate", lambda session: self.call(session, "try_up"))
         down = None
-        if up["ok"] and self.service.migrate_down and up["state"] != before["state"]:
+        irreversible = up.get("irreversible", [])
+        if up["ok"] and self.service.migrate_down and up["state"] != before["state"] and not irreversible:
             down = _step(self.fleet, "back", lambda session: self.call(session, "try_down"))
         left = _step(self.fleet, "", lambda session: session.call("end_rehearsal"))["left"]
         if left:
@@ -172,6 +173,7 @@ class _Rehearsal:
             "state": {"before": before["state"], "after": up.get("state")},
             "schema_diff": schema_diff(before["schema"], up["schema"]) if up["ok"] else [],
             "rows": row_changes(before["rows"], up["rows"]) if up["ok"] else [],
+            "irreversible": irreversible,
             "reversible": _reversible(self.service.migrate_down, before, up, down),
             "seconds": round(time.time() - began, 3),
         }
@@ -212,6 +214,7 @@ class _Rehearsal:
             "variables": variable_digests(others),
             "launchers": launchers_for(self.target, self.release),
             "shared": list(self.service.shared),
+            "irreversible": list(self.service.migrate_irreversible),
         }
 
     def call(self, session: Session, op: str) -> dict[str, Any]:
@@ -227,6 +230,8 @@ def _reversible(
             return {"verdict": "unknown", "why": "the migration itself failed"}
         if up["state"] == before["state"]:
             return {"verdict": "nothing to undo", "why": "the migration changed no state"}
+        if up["irreversible"]:
+            return {"verdict": "no", "why": f"{' and '.join(up['irreversible'])} is declared as irreversible"}
         return {"verdict": "not tried", "why": "" if declared else "migrate_down is not declared"}
     facts = {
         "seconds": down["seconds"],
@@ -274,6 +279,9 @@ def _show_way_back(back: Mapping[str, Any], printer: Printer) -> None:
     verdict = back["verdict"]
     if verdict == "failed":
         printer.warn(f"reversible: no; {back['why']}")
+        printer.info(
+            "If that is meant, name the migration in migrate_irreversible: no rollback crosses it unasked then."
+        )
         return
     if verdict != "proved":
         printer.info(f"reversible: {verdict}" + (f", {back['why']}" if back["why"] else ""))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.failures import as_preflight
 from handrail.deploy.interrupts import uninterruptible
+from handrail.deploy.migrations import what_stays
 from handrail.deploy.session import HostError, Session
 from handrail.deploy.who import who
 from handrail.errors import (
@@ -86,12 +87,7 @@ def fail(run: Run, error: BaseException) -> HandrailError:
     kind = DeployReturnedError if run.activated else DeployFailedError
     return kind(
         f"{where}{why}",
-        next_step="fix the cause, then run it again; "
-        + (
-            f"the migration stays, with the schema at {run.schema['after']!r}"
-            if run.schema and run.schema["before"] != run.schema["after"]
-            else "nothing is left to clean up"
-        ),
+        next_step=f"fix the cause, then run it again; {what_stays(run)}",
         **facts,
     )
 

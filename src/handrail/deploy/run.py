@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.deploy import engine
 from handrail.deploy.aborting import abort
+from handrail.deploy.migrations import irreversible_sentence
 from handrail.deploy.report import github_summary
 from handrail.deploy.running import Job
 from handrail.errors import HandrailError, PreflightError, TaskFailedError, UsageError, did_you_mean
@@ -44,6 +45,7 @@ class Options:
     skip_unreachable: bool = False
     hold: bool = False
     with_migrations: bool = False
+    across_irreversible: bool = False
 
 
 @dataclass
@@ -175,18 +177,46 @@ def run_rollback(root: Path, options: Options, printer: Printer) -> dict[str, An
     shop = open_workshop(root, options, printer, "rollback")
     asked = ask_approval(shop, "roll back")
 
-    def confirm(goal: str, migrations: list[str]) -> None:
-        if not migrations:
+    def confirm(goal: str, migrations: dict[str, list[str]]) -> None:
+        demanded = demand_irreversible(shop, goal, migrations)
+        if not migrations or options.with_migrations:
             return
         printer.warn(
             f"the migrations of {', '.join(migrations)} stay: the code goes back to {goal}, the database does not"
         )
-        if not asked and not options.yes:
+        if not asked and not options.yes and not demanded:
             _demand_word(shop, f"roll back to {goal} all the same")
 
     document = engine.roll_back(_job(shop), options.to, confirm)
     follow_up(shop, document)
     return document
+
+
+def demand_irreversible(shop: Workshop, goal: str, migrations: dict[str, list[str]]) -> bool:
+    """Have a person say that a rollback is meant across migrations that cannot be undone; ``--yes`` does not.
+
+    Returns:
+        whether there are such migrations; a person has agreed.
+
+    Raises:
+        PreflightError: nobody said so.
+    """
+    sentence = irreversible_sentence(migrations)
+    if not sentence:
+        return False
+    if shop.options.across_irreversible:
+        shop.printer.warn(f"{sentence}; {goal} will meet the schema without what it took away")
+        return True
+    word = next(name for names in migrations.values() for name in names)
+    prompt = f"{sentence}. Roll back to {goal} all the same? Type {word!r} to go on: "
+    if not shop.printer.confirm_word(prompt, word):
+        raise PreflightError(
+            f"{sentence}, and {goal} is older",
+            step="migrate",
+            next_step="deploy a release that works with the schema as it is; "
+            f"where {goal} does, --across-irreversible goes back all the same",
+        )
+    return True
 
 
 def run_rehearsal(root: Path, options: Options, printer: Printer) -> dict[str, Any]:

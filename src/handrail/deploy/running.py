@@ -91,6 +91,10 @@ class Run:
     migrate_skipped: bool = False
     schema: dict[str, str] | None = None
     """What ``migrate_state`` printed before and after the migration of this deploy."""
+    migrated: bool = False
+    """Whether the migration of this deploy has changed the schema, or may have."""
+    irreversible: list[str] = field(default_factory=list)
+    """The migrations of this deploy that cannot be undone."""
     offered: dict[str, int] = field(default_factory=dict)
     verifying: dict[str, list[int]] = field(default_factory=dict)
     """Requests that were posted with the one before them, by host: a round trip less."""
@@ -185,7 +189,16 @@ class Run:
         for host, answer in answers.items():
             self.previous[host] = answer["state"]["from"] or ""
             self.commit_sha = answer["state"].get("commit") or ""
-            self.migrate_skipped = self.migrate_skipped or bool(answer["state"].get("migrate_ran"))
+            if answer["state"].get("migrate_ran"):
+                # Resumed: an earlier client saw it end.
+                self.migrate_skipped = True
+                self.note_migration(answer["state"])
+
+    def note_migration(self, facts: Mapping[str, Any]) -> None:
+        """Remember what a migration has done, also one that failed half-way."""
+        self.migrated = bool(facts.get("migrated"))
+        self.schema = facts.get("schema")
+        self.irreversible = list(facts.get("irreversible") or [])
 
     def roll_out(self) -> None:
         """Activate and verify: all hosts at once, or batch by batch where the environment rolls."""

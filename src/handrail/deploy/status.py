@@ -241,8 +241,13 @@ def collect_releases(target: Target, root: Path) -> dict[str, Any]:
     for row in status["hosts"]:
         for entry in row["history"]:
             name = entry.get("release") or ""
-            known = releases.setdefault(name, {"release": name, "on": [], "running_on": [], "entries": {}})
+            known = releases.setdefault(
+                name,
+                {"release": name, "on": [], "running_on": [], "migrated": False, "irreversible": [], "entries": {}},
+            )
             known["entries"][row["host"]] = entry
+            known["migrated"] = known["migrated"] or bool(entry.get("migrated"))
+            known["irreversible"] += [i for i in entry.get("irreversible") or [] if i not in known["irreversible"]]
         for name in row["good"]:
             releases[name]["on"].append(row["host"])
         if row["release"] in releases:
@@ -284,9 +289,12 @@ def show_releases(document: dict[str, Any], printer: Printer) -> None:
     for entry in document["releases"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["finished"])) if entry["finished"] else "-"
         state = "running" if entry["running_on"] else ("kept" if entry["on"] else "gone")
-        rows.append([entry["release"], state, entry["result"], (entry["commit"] or "-")[:7], when, entry["who"]])
+        irreversible = ", ".join(entry["irreversible"])
+        migration = f"irreversible: {irreversible}" if irreversible else "yes" if entry["migrated"] else "-"
+        commit = (entry["commit"] or "-")[:7]
+        rows.append([entry["release"], state, entry["result"], commit, when, entry["who"], migration])
     title = f"{document['app']} on {document['environment']}"
-    printer.table(title, ["release", "on hosts", "result", "commit", "finished", "who"], rows)
+    printer.table(title, ["release", "on hosts", "result", "commit", "finished", "who", "migration"], rows)
     for host, error in document["errors"].items():
         printer.warn(f"{host}: {error}")
 

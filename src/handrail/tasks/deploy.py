@@ -102,6 +102,7 @@ def promote(
         "env": _ENV,
         "to": "the release to return to; empty: the one that served before",
         "with_migrations": "bring the database schema back first, with the leaving release's migrate_down",
+        "across_irreversible": "go back although a migration between cannot be undone; --yes does not stand for it",
         "yes": _YES,
         "hosts": _HOSTS,
         "wait": _WAIT,
@@ -114,6 +115,7 @@ def rollback(
     env: str,
     to: str = "",
     with_migrations: bool = False,
+    across_irreversible: bool = False,
     yes: bool = False,
     hosts: str = "",
     wait: float = 0.0,
@@ -131,6 +133,7 @@ def rollback(
         wait=wait,
         skip_unreachable=skip_unreachable,
         with_migrations=with_migrations,
+        across_irreversible=across_irreversible,
     )
     _finish(c, lambda: run_rollback(c.root, options, c.printer))
 
@@ -289,5 +292,8 @@ def _finish(c: TaskContext, work: Any) -> None:
             c.printer.warn(
                 f"{host} was left out and must catch up with the next deploy: {why.removeprefix(host + ': ')}"
             )
+        if document["irreversible"]:
+            names = " and ".join(document["irreversible"])
+            c.printer.warn(f"{names} ran and cannot be undone: a rollback from here asks for --across-irreversible")
         if document["previous"]:
             c.printer.info(f"To undo it: {document['undo']}")

@@ -110,7 +110,14 @@ class Client:
         missing = set(self.offer(members))
         unique = list({m["sha256"]: files[m["path"]] for m in members}.items())
         self.put([pair for index, pair in enumerate(unique) if index in missing])
-        request = {"env": "export A='1'\n", "variables": {}, "launchers": {}, "shared": [], **changes}
+        request = {
+            "env": "export A='1'\n",
+            "variables": {},
+            "launchers": {},
+            "irreversible": [],
+            "shared": [],
+            **changes,
+        }
         self.call("prepare", release=release, **request)
 
     def deploy(self, release: str, files: dict[str, bytes] | None = None, keep: int = 5) -> None:
@@ -212,7 +219,15 @@ def test_a_release_holds_its_files_with_their_modes(connect: Callable[[], Client
     assert client.offer([*members, link]) == [0, 1, 2, 3]
     assert client.put([(m["sha256"], files[m["path"]]) for m in members], frame=70_000)["stored"] == 4
     assert client.offer([*members, link]) == []
-    client.call("prepare", release="1-abc", env="export A='1'\n", variables={}, launchers={"web": "x"}, shared=["up"])
+    client.call(
+        "prepare",
+        release="1-abc",
+        env="export A='1'\n",
+        variables={},
+        launchers={"web": "x"},
+        irreversible=[],
+        shared=["up"],
+    )
     release = app / "releases" / "1-abc"
     assert {p: (release / p).read_bytes() for p in files} == files
     assert os.access(release / "sub/run", os.X_OK)
@@ -284,7 +299,7 @@ def test_a_path_that_leaves_the_release_is_refused(connect: Callable[[], Client]
     client.offer([bad])
     client.put([(bad["sha256"], b"x")])
     with pytest.raises(RefusalError, match="unsafe path"):
-        client.call("prepare", release="1-abc", env="", variables={}, launchers={}, shared=[])
+        client.call("prepare", release="1-abc", env="", variables={}, launchers={}, irreversible=[], shared=[])
 
 
 @pytest.mark.security
@@ -295,7 +310,7 @@ def test_a_link_that_leaves_the_release_is_refused(connect: Callable[[], Client]
     client.begin("1-abc", "d1")
     client.offer([{"kind": "link", "path": "l", "sha256": "", "size": 0, "mode": 0, "target": target}])
     with pytest.raises(RefusalError, match="outside the release"):
-        client.call("prepare", release="1-abc", env="", variables={}, launchers={}, shared=[])
+        client.call("prepare", release="1-abc", env="", variables={}, launchers={}, irreversible=[], shared=[])
 
 
 def test_one_holder_has_the_lock_and_is_named(connect: Callable[[], Client]) -> None:
@@ -636,7 +651,9 @@ def test_a_resumed_deploy_keeps_what_was_prepared(connect: Callable[[], Client],
     assert other.lock()["transaction"]["step"] == "prepared"
     other.begin("1-abc", "d1")
     other.offer([member("a", b"a")])
-    assert other.call("prepare", release="1-abc", env="", variables={}, launchers={}, shared=[])["reused"]
+    assert other.call("prepare", release="1-abc", env="", variables={}, launchers={}, irreversible=[], shared=[])[
+        "reused"
+    ]
     assert (app / "releases/1-abc/.handrail/state").stat().st_mtime_ns == made
     other.call("activate", service=None, lease=30)
     other.call("commit", deploy="d1")

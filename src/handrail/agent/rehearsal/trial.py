@@ -19,7 +19,7 @@ from handrail.agent.preparing import fill
 from handrail.agent.refusal import Refused
 from handrail.agent.rehearsal.postgres import Postgres
 from handrail.agent.rehearsal.sqlite import Sqlite
-from handrail.agent.schema import state_of
+from handrail.agent.schema import crossed, declared_irreversible, state_of
 
 LIMIT = 3600
 MOST_LINES = 200
@@ -131,6 +131,10 @@ def try_up(agent, request, _payload):
     answer = {"ok": code == 0, "how": how_it_ended(code), "returncode": code, "lines": lines, "seconds": took}
     if code == 0:
         answer.update(rehearsal.look())
+        schema = {"before": rehearsal.before["state"], "after": answer["state"]}
+        declared = declared_irreversible(rehearsal.app, rehearsal.release)
+        known = declared_irreversible(agent.app, agent.app.current_release())
+        answer["irreversible"] = crossed(declared, known, schema, lines) if answer["state"] != schema["before"] else []
     return answer
 
 
