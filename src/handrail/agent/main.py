@@ -9,6 +9,7 @@ from handrail.agent.wire import Agent
 
 # By module: one that is not asked for is not loaded.
 OPERATIONS = {
+    "examining": ["examine"],
     "looking": ["hello", "status", "logs", "release_facts"],
     "maintaining": ["maintenance"],
     "preflight": ["preflight"],

@@ -59,6 +59,8 @@ class Session:
         self.facts: dict[str, Any] = {}
         self.bytes_sent = 0
         self.channels = 0
+        self.asked = 0
+        self._with_hello: tuple[str, dict[str, Any]] | None = None
         self._target = target
         self._root = root
         self._write_lock = threading.Lock()
@@ -71,6 +73,10 @@ class Session:
         self._connection: Any = None
         self._channel: Any = None
         self._lines: Any = None
+
+    def ask_with_hello(self, op: str, **params: Any) -> None:
+        """Have `open` send one more request with its first one; ``wait(session.asked)`` gives the answer."""
+        self._with_hello = (op, params)
 
     def open(self) -> dict[str, Any]:
         """Connect, start the agent and return what it says of its host (the ``hello`` facts)."""
@@ -98,6 +104,9 @@ class Session:
 
     def _greet(self) -> None:
         self._hello = self.post("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
+        if self._with_hello:
+            op, params = self._with_hello
+            self.asked = self.post(op, **params)
 
     def _start(self, command: str) -> None:
         """Open a channel and run a command in it."""

@@ -16,6 +16,8 @@ from handrail.tasks.base import TaskContext, task
 )
 def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False) -> None:
     """Look at machine, project, parity with CI, or hosts."""
+    if env:
+        return _hosts(c, env, fix=fix)
     from handrail.commands import Runner
     from handrail.config.load import load_project
     from handrail.doctor.examination import examine
@@ -35,4 +37,21 @@ def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False)
         found = examine(c.root, project, runner)
     found.show(c.printer)
     c.printer.result(document(found.parts, mended=done))
-    require_well(found.findings, c.printer, fixable=not fix and any(finding.repair for finding in found.findings))
+    fixable = not fix and any(finding.repair for finding in found.findings)
+    return require_well(found.findings, c.printer, fixable=fixable)
+
+
+def _hosts(c: TaskContext, env: str, *, fix: bool) -> None:
+    from handrail.deploy.run import Options, open_workshop
+    from handrail.doctor.hosts import look_at_hosts, remark
+    from handrail.doctor.report import document, require_well, show_part
+    from handrail.errors import UsageError
+
+    if fix:
+        raise UsageError("--fix mends this machine and project, not hosts", next_step=f"inv doctor --env {env}")
+    shop = open_workshop(c.root, Options(environment=env), c.printer, "doctor")
+    found, facts = look_at_hosts(shop.target, c.root, shop.hosts)
+    for host, findings in found.items():
+        show_part(host, findings, remark(facts[host]) if host in facts else "", c.printer)
+    c.printer.result(document(found, environment=env, hosts=facts))
+    require_well([each for findings in found.values() for each in findings], c.printer, fixable=False)

@@ -122,6 +122,8 @@ def test_two_bare_machines_become_hosts_that_take_deploys_of_both_strategies(
     project.deploy()
     assert project.served(80) == ["four", "four"]
     assert project.status()["state"] == "ok"
+    well = project.inv("doctor", "--env", "test", "--json")
+    assert (well.returncode, well.document["findings"]) == (0, []), well
     assert "command not allowed" not in bare_host.run_as_root("journalctl --no-pager --output=cat _COMM=sudo")
 
     for command in ("true", "systemctl restart ssh.service", "journalctl --unit=shop-web.service --rotate", "sh"):

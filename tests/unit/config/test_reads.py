@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handrail.config.reads import (
@@ -290,6 +290,7 @@ SHAPES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(WORDS, READS, SHAPES), min_size=1, max_size=6))
 def test_no_read_is_lost_whatever_stands_around_it(parts: list[tuple[str, str, str]]) -> None:
     head = "import os\nfrom os import getenv\nfrom environs import Env\nenv = Env()\n"
@@ -298,6 +299,7 @@ def test_no_read_is_lost_whatever_stands_around_it(parts: list[tuple[str, str, s
     assert set(read_source(head + body, "a.py").by_name()) == {name for name, _, _ in parts}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_named_as_unreadable(text: str) -> None:
     found = read_source(textwrap.dedent(text), "a.py")

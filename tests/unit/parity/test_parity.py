@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handrail.checks.drift import check_tools, run_parity
@@ -370,6 +370,7 @@ def test_shell_lines_are_split_into_commands_at_their_own_lines() -> None:
     ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_shell_line_can_be_judged(line: str) -> None:
     for words in split(line):
@@ -379,6 +380,7 @@ def test_any_shell_line_can_be_judged(line: str) -> None:
         check_tool(words)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["3.10", "3.11", "3.12", "3.13"]), unique=True, min_size=1))
 def test_the_order_of_a_list_of_pythons_means_nothing(versions: list[str]) -> None:
     import tempfile
