@@ -120,7 +120,7 @@ def test_a_migration_of_sqlite_is_tried_on_a_copy_and_leaves_no_trace(new_projec
     project.write("schema.py", SCHEMA.replace("# next", "UP[2] = []; time.sleep(600 * (sys.argv[1] == 'up'))"))
     project.commit("a slow migration")
     client = project.start("db.plan", "--env", "test")
-    wait_until(lambda: any("schema.py up" in line for line in sshd_host.processes().values()), "the migration", 30)
+    wait_until(lambda: any("schema.py up" in line for line in sshd_host.processes().values()), "the migration", 60)
     os.killpg(client.pid, signal.SIGKILL)
     finish(client)
     wait_until(lambda: everything(sshd_host, project.app) == before, "the copy to go")

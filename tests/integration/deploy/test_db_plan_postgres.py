@@ -129,9 +129,9 @@ def test_a_migration_of_postgresql_is_tried_on_a_copy_that_goes_away_whatever_di
     project.version("c3", "b2", "select pg_sleep(600)", "select 1")
     client = project.start("db.plan", "--env", "test")
     sleeps = "select datname from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()"
-    wait_until(lambda: postgres_server.query(sleeps), "the migration of the copy", 30)
+    wait_until(lambda: postgres_server.query(sleeps), "the migration of the copy", 60)
     for pid, line in sshd_host.processes().items():
-        if "SOURCE=zlib" in line:
+        if "handrail-agent" in line:
             os.kill(pid, signal.SIGKILL)
     ended = finish(client)
     assert ended.returncode == 3, ended
