@@ -1,5 +1,6 @@
 """The app's folder on this host: pure file operations, no protocol."""
 
+import contextlib
 import glob
 import json
 import os
@@ -50,6 +51,25 @@ class App:
             return ""
 
     def history(self):
+        """Return what deploys and rollbacks recorded, oldest first."""
+        return [entry for entry in self.recorded() if "event" not in entry]
+
+    def events(self):
+        """Return what else was done to the app, oldest first; no event is a release."""
+        return [entry for entry in self.recorded() if "event" in entry]
+
+    def note(self, event, what, by, **facts):
+        """Record an event. What has been done stands, so a disk that is full is no reason to fail.
+
+        Args:
+            by: ``who`` did it, and in which ``run``, the same one on all hosts.
+        """
+        entry = dict(by, event=event, what=what, serves=self.current_release(), finished=time.time())
+        entry.update(facts)
+        with contextlib.suppress(OSError):
+            self.record(entry)
+
+    def recorded(self):
         entries = []
         for line in read_text(self.path("history.jsonl")).splitlines():
             try:

@@ -39,7 +39,12 @@ def lock(agent, request, _payload):
     os.pwrite(agent.lock_fd, json.dumps(request["holder"]).encode(), 0)
     recovered = "; ".join(filter(None, [leftovers.sweep(agent.app), Transaction(agent.app).recover()]))
     state = Transaction(agent.app).state()
-    return {"recovered": recovered, "transaction": public_state(state), "number": agent.app.last_number()}
+    return {
+        "recovered": recovered,
+        "transaction": public_state(state),
+        "number": agent.app.last_number(),
+        "current": agent.app.current_release(),
+    }
 
 
 def take(agent, wait):

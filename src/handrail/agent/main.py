@@ -22,6 +22,7 @@ OPERATIONS = {
     "settling": ["settle", "scale"],
     "holding": ["hold"],
     "deciding": ["commit", "return"],
+    "exporting": ["export", "fetch", "note"],
 }
 MODULES = {name: module for module, names in OPERATIONS.items() for name in names}
 

@@ -24,4 +24,6 @@ def maintenance(agent, request, _payload):
         # A file that an older Handrail wrote does not look for the page.
         proxy.point(live)
     proxy.show_page(page)
+    if bool(page) != bool(before):
+        agent.app.note("maintenance", "on" if page else "off", request["by"])
     return {"before": before}

@@ -20,7 +20,11 @@ def prepare(agent, request, _payload):
     release = request["release"]
     folder = agent.app.release(release)
     transaction = Transaction(agent.app)
-    if agent.app.is_complete(release) and transaction.state().get("step") in ("prepared", "migrated"):
+    is_ready = transaction.state().get("step") in ("prepared", "migrated")
+    # The same id is the same content: one that is good, and may be serving right now, is never taken apart.
+    if agent.app.is_complete(release) and (is_ready or release in agent.app.good_releases()):
+        if not is_ready:
+            transaction.update(step="prepared")
         return {"reused": True}
     remove_tree(folder)
     fill(agent, folder, request, place_shared)

@@ -65,7 +65,11 @@ def scale(agent, request, _payload):
         if before.get("web") != request["scale"].get("web"):
             restart_web(app, request["service"], release)
         raise
-    return {"scale": read_scale(app)}
+    now = read_scale(app)
+    changed = [name for name in sorted({**before, **now}) if before.get(name) != now.get(name)]
+    if changed:
+        app.note("scale", " ".join("%s=%s" % (name, now.get(name, "declared")) for name in changed), request["by"])
+    return {"scale": now}
 
 
 def restart_web(app, spec, release):

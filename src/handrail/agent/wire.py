@@ -2,7 +2,8 @@
 
 The client writes one JSON object a line: ``{"id": 7, "op": "prepare", ...}``; where it has ``"bytes": n``, n raw bytes
 follow the line. The agent answers in JSON lines: any number of ``{"id": 7, "event": {...}}``, then
-``{"id": 7, "ok": true, "result": {...}}`` or ``{"id": 7, "ok": false, "error": {"kind", "message", ...}}``.
+``{"id": 7, "ok": true, "result": {...}}`` or ``{"id": 7, "ok": false, "error": {"kind", "message", ...}}``. A line
+of its own, ``{"id": 7, "bytes": n}``, says that n raw bytes follow.
 Requests are served in order, so the client may send the next ones before it has an answer; one with ``"after": 7`` is
 refused where request 7 failed. In no order come ``ping`` and ``cancel``, which a reader thread takes at once.
 """
@@ -45,8 +46,8 @@ class Agent:
         self.guardian = None
         self.counting = None
 
-    def send(self, document):
-        data = (json.dumps(document) + "\n").encode()
+    def send(self, document, payload=b""):
+        data = (json.dumps(document) + "\n").encode() + payload
         try:
             with self.out_lock:
                 self.stdout.write(data)
@@ -56,6 +57,9 @@ class Agent:
 
     def event(self, **facts):
         self.send({"id": self.serving, "event": facts})
+
+    def deliver(self, data):
+        self.send({"id": self.serving, "bytes": len(data)}, data)
 
     def read_requests(self):
         """Runs in a thread: takes pings at once, queues the rest, notices the client's death."""

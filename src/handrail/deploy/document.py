@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.behind import to_remember
 from handrail.deploy.timeline import skew_ms
 from handrail.errors import HandrailError
 
@@ -22,15 +23,22 @@ def hook_facts(run: Run, step: str) -> dict[str, str]:
         "HANDRAIL_BUNDLE": run.bundle.digest if run.bundle else "",
         "HANDRAIL_HOSTS": " ".join(run.fleet.hosts),
         "HANDRAIL_STEP": step,
-        "HANDRAIL_PREVIOUS": next((p for p in run.previous.values() if p), ""),
+        "HANDRAIL_PREVIOUS": previous_release(run),
     }
 
 
 def undo(run: Run) -> str:
     """Return the command that takes this run back."""
     command = f"inv rollback --env {run.job.target.environment}"
-    previous = next((p for p in run.previous.values() if p), "")
-    return f"{command} --to {previous}" if run.kind == "rollback" else command
+    if run.kind == "catch-up":
+        return f"{command} --hosts {','.join(run.committed)}"
+    return f"{command} --to {previous_release(run)}" if run.kind == "rollback" else command
+
+
+def previous_release(run: Run) -> str:
+    """Return what the fleet served before; a host that was behind speaks for the others only where there are none."""
+    ranked = sorted(run.fleet.hosts, key=lambda host: host in run.standing.behind)
+    return next((run.previous[host] for host in ranked if run.previous.get(host)), "")
 
 
 def document(run: Run, result: str, error: HandrailError | None = None) -> dict[str, Any]:
@@ -60,7 +68,7 @@ def document(run: Run, result: str, error: HandrailError | None = None) -> dict[
         "app": target.app,
         "result": result,
         "release": run.release,
-        "previous": next((p for p in run.previous.values() if p), None),
+        "previous": previous_release(run) or None,
         "commit": run.bundle.commit if run.bundle else run.commit_sha,
         "bundle": run.bundle.digest if run.bundle else "",
         "url": target.url,
@@ -68,6 +76,12 @@ def document(run: Run, result: str, error: HandrailError | None = None) -> dict[
         "switch_skew_ms": skew_ms(run.switched.values()),
         "hosts": hosts,
         "left_out": {**run.skipped, **run.left_out},
+        "caught_up": {
+            host: debt.document()
+            for host, debt in run.standing.behind.items()
+            if result == "good" and host in run.committed
+        },
+        "behind": to_remember(run) if result == "good" else {},
         "canary": run.canary,
         "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,
         "exit_code": error.exit_code if error else 0,

@@ -51,7 +51,7 @@ def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str
         run.begin(bundle)
         upload(run, bundle)
         run.hook("after_upload")
-        prepare(run, bundle, variables)
+        prepare(run, variables)
         migrate(run)
         run.hook("before_activate")
         run.roll_out()

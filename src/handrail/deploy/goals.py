@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.behind import standing
 from handrail.deploy.release import release_id, release_number
 from handrail.errors import PreflightError, did_you_mean
 
@@ -17,7 +18,8 @@ def rollback_goal(facts: Mapping[str, Mapping[str, Any]], to: str) -> str:
     """Choose the release that a rollback goes to: good on all hosts, by the hosts' history.
 
     Without ``to`` it follows the chain of what served before what, so that a second rollback goes one further
-    back and never forward to a release that was rolled back from.
+    back and never forward to a release that was rolled back from. It starts at what the fleet serves: a host that
+    is behind, or missed the last rollback, comes along.
     """
     goods: list[set[str]] = [set(fact["good"]) for fact in facts.values()]
     everywhere = set.intersection(*goods) if goods else set()
@@ -38,8 +40,11 @@ def rollback_goal(facts: Mapping[str, Mapping[str, Any]], to: str) -> str:
     for fact in facts.values():
         for entry in fact["history"]:
             if entry.get("result") == "good" and entry.get("kind") == "deploy" and entry.get("from"):
-                came_from[entry["release"]] = entry["from"]
-    release = max(currents, key=release_number, default="")
+                # A host that had missed some came from further back than the others, or from what they had left.
+                origins = [came_from.get(entry["release"], ""), entry["from"]]
+                earlier = [name for name in origins if release_number(name) < release_number(entry["release"])]
+                came_from[entry["release"]] = max(earlier, key=release_number, default="")
+    release = standing(facts, facts).release or max(currents, key=release_number, default="")
     seen = {release}
     while release := came_from.get(release, ""):
         if release in seen:
@@ -66,6 +71,11 @@ def choose_release(run: Run, bundle: Bundle) -> None:
             raise PreflightError(
                 f"release {left[0]['release']} is held, and complete: there is nothing to resume",
                 next_step=f"inv promote --env {run.job.target.environment} sends it the traffic",
+            )
+        if any(t.get("catch_up") for t in left):
+            raise PreflightError(
+                f"what is unfinished is a catch-up with {left[0]['release']}, which begins anew and goes on by itself",
+                next_step=f"inv deploy --env {run.job.target.environment} --catch-up",
             )
         run.deploy, run.release, digest = names.pop()
         if digest != bundle.digest:

@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.events import by
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.session import HostError, Session
-from handrail.deploy.who import who
 from handrail.errors import ConfigError, DeployReturnedError, NeedsPersonError, PreflightError, UsageError
 
 if TYPE_CHECKING:
     from handrail.config.target import Target
     from handrail.errors import HandrailError
+    from handrail.ui import Printer
 
 # It is read whole by the proxy for each visitor.
 MAX_BYTES = 256 * 1024
@@ -67,20 +68,16 @@ def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0)
         DeployReturnedError: a host failed; all hosts serve what they served before.
         NeedsPersonError: and a host could not be brought back.
     """
-    if target.service is None or target.proxy is None:
-        raise ConfigError(
-            f"{target.environment} has no proxy that could serve a page",
-            next_step=f"declare one: [tool.handrail.environments.{target.environment}.proxy] with kind and site",
-        )
-    word = "on" if page else "off"
+    need_proxy(target)
+    word, author = "on" if page else "off", by()
 
     def ask(session: Session, text: str | None) -> str:
-        answer = session.call("maintenance", service=service_for(target, session.facts), page=text)
-        return str(answer["before"])
+        service = service_for(target, session.facts)
+        return str(session.call("maintenance", service=service, page=text, by=author)["before"])
 
     with Fleet(target, root) as fleet, interruptible():
         refuse(fleet.connect()[1])
-        holder = {"who": who(), "since": time.time(), "what": f"maintenance {word} on {target.environment}"}
+        holder = {"who": author["who"], "since": time.time(), "what": f"maintenance {word} on {target.environment}"}
         fleet.lock(holder, wait)
         before, failures = fleet.each("maintenance", lambda session: ask(session, None))
         refuse(failures)
@@ -93,12 +90,7 @@ def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0)
             undo(fleet, before, ask, target, holder)
             host, error = next(iter(failures.items()))
             raise DeployReturnedError(
-                f"{host}: {error.message.removeprefix(f'{host}: ')}",
-                host=host,
-                step="maintenance",
-                command=error.command,
-                returncode=error.returncode,
-                lines=error.lines,
+                **facts_of(host, error),
                 # A host whose rules an older version wrote.
                 next_step=f"inv host.setup --env {target.environment} allows it" if "sudo" in error.command else "",
                 host_states=dict.fromkeys(fleet.hosts, "serves what it served before"),
@@ -112,19 +104,88 @@ def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0)
     }
 
 
+def need_proxy(target: Target) -> None:
+    """Raise ConfigError where the environment has nothing that could serve a page."""
+    if target.service is None or target.proxy is None:
+        raise ConfigError(
+            f"{target.environment} has no proxy that could serve a page",
+            next_step=f"declare one: [tool.handrail.environments.{target.environment}.proxy] with kind and site",
+        )
+
+
+def maintenance_state(target: Target, root: Path) -> dict[str, Any]:
+    """Ask every host since when it serves a page, and change nothing; return the document that ``--json`` prints.
+
+    Its ``maintenance`` is ``on``, ``off``, or ``mixed`` where hosts differ; a host that is away has an ``error``.
+
+    Raises:
+        ConfigError: the environment has no proxy.
+    """
+    need_proxy(target)
+
+    def look(session: Session) -> float | None:
+        facts = session.open()
+        since: float | None = session.call("status", service=service_for(target, facts))["maintenance"]
+        return since
+
+    with Fleet(target, root) as fleet:
+        since, failures = fleet.each("", look, narrow=True)
+    words = {"on" if moment else "off" for moment in since.values()}
+    return {
+        "command": "maintenance",
+        "environment": target.environment,
+        "app": target.app,
+        "maintenance": words.pop() if len(words) == 1 else "mixed" if words else "unknown",
+        "hosts": [
+            {
+                "host": host,
+                "since": since.get(host),
+                "error": failures[host].message.removeprefix(f"{host}: ") if host in failures else "",
+            }
+            for host in fleet.hosts
+        ],
+    }
+
+
+def show_maintenance(document: Mapping[str, Any], printer: Printer) -> None:
+    """Print who gets the page since when, and the words that change it."""
+    env, rows = document["environment"], []
+    for row in document["hosts"]:
+        since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(row["since"])) if row["since"] else "-"
+        state = "unreachable" if row["error"] else "on" if row["since"] else "off"
+        rows.append([row["host"], state, since])
+    printer.table(f"maintenance of {document['app']} on {env}", ["host", "page", "since"], rows)
+    for row in document["hosts"]:
+        if row["error"]:
+            printer.warn(f"{row['host']}: {row['error']}")
+    sentences = {
+        "on": f"on: visitors of {env} get the maintenance page; inv maintenance off --env {env}",
+        "off": f"off: visitors of {env} get the service; inv maintenance on --env {env}",
+        "mixed": f"MIXED: some hosts serve the page; inv maintenance on, or off, --env {env}",
+        "unknown": "no host could be asked",
+    }
+    say = printer.success if document["maintenance"] in ("on", "off") else printer.warn
+    say(sentences[document["maintenance"]])
+
+
 def refuse(failures: Mapping[str, HandrailError]) -> None:
     """Raise the first of the hosts' failures as one that changed nothing."""
     for host, error in failures.items():
         if not isinstance(error, HostError):
             raise error
-        raise PreflightError(
-            f"{host}: {error.message.removeprefix(f'{host}: ')}",
-            host=host,
-            step="maintenance",
-            command=error.command,
-            returncode=error.returncode,
-            lines=error.lines,
-        )
+        raise PreflightError(**facts_of(host, error))
+
+
+def facts_of(host: str, error: HandrailError) -> dict[str, Any]:
+    """Return a host's failure as the arguments of the error that says what it means for the fleet."""
+    return {
+        "message": f"{host}: {error.message.removeprefix(f'{host}: ')}",
+        "host": host,
+        "step": "maintenance",
+        "command": error.command,
+        "returncode": error.returncode,
+        "lines": error.lines,
+    }
 
 
 def undo(fleet: Fleet, before: Mapping[str, str], ask: Any, target: Target, holder: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.deploy.failures import as_preflight
+from handrail.deploy.behind import standing, still_away
+from handrail.deploy.failures import as_preflight, is_unreachable
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.preparing import MIB
 from handrail.deploy.release import service_for, variable_digests
@@ -24,17 +25,29 @@ MOST_COMMITS = 20
 
 
 def make_plan(
-    target: Target, root: Path, hosts: Sequence[str], bundle: Bundle, variables: Mapping[str, Value]
+    target: Target,
+    root: Path,
+    hosts: Sequence[str],
+    bundle: Bundle,
+    variables: Mapping[str, Value],
+    *,
+    skip_unreachable: bool = False,
 ) -> dict[str, Any]:
     """Ask every host what it has and return the plan as one JSON-able document.
+
+    Args:
+        skip_unreachable: plan without the hosts that are away, as the deploy would go on without them.
 
     Raises:
         PreflightError: a host cannot be reached.
     """
     with Fleet(target, root, hosts) as fleet:
         facts, failures = fleet.connect()
-        if failures:
-            raise as_preflight(failures, "connect")
+        now = standing(facts, target.hosts)
+        gone = [host for host, error in failures.items() if is_unreachable(error)]
+        if failures and not (skip_unreachable and facts and len(gone) == len(failures)):
+            raise still_away(as_preflight(failures, "connect"), now, gone, target.environment)
+        fleet.drop(gone)
         rows, failures = fleet.each("", lambda session: _plan_host(session, facts[session.host], target, bundle))
         if failures:
             raise as_preflight(failures, "plan")
@@ -47,6 +60,7 @@ def make_plan(
         declared = target.service.migrate_irreversible if target.service else []
         row["irreversible"] = [name for name in declared if row["running"] and name not in known]
         row["commits"] = _commits(root, row["running_commit"], bundle.commit)
+        row["behind"] = now.behind[host].document() if host in now.behind else None
         plans.append(row)
     service = target.service
     return {
@@ -58,8 +72,10 @@ def make_plan(
         "dirty": bundle.dirty,
         "strategy": target.strategy,
         "variables": {name: str(value.value) for name, value in sorted(variables.items())},
-        "migrate": {"command": service.migrate, "host": hosts[0]} if service and service.migrate else None,
+        "migrate": {"command": service.migrate, "host": plans[0]["host"]} if service and service.migrate else None,
         "hosts": plans,
+        "left_out": {host: failures[host].message.removeprefix(f"{host}: ") for host in gone},
+        "stays_behind": {host: debt.document() for host, debt in now.behind.items() if host not in hosts},
         "undo": f"inv rollback --env {target.environment}" if any(row["running"] for row in plans) else "",
     }
 
@@ -131,6 +147,8 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
     for row in plan["hosts"]:
         printer.info(f"\n{row['host']}")
         facts = [("running now", row["running"] or "nothing (first deploy)")]
+        if row["behind"]:
+            facts.append(("behind", f"{row['behind']['sentence']}; it is brought along"))
         if row["commits"]:
             facts += [("commits" if i == 0 else "", line) for i, line in enumerate(row["commits"])]
         elif row["commits"] is not None:
@@ -155,6 +173,10 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
             printer.info(f"  {word:<12} {text}")
         for problem in row["problems"]:
             printer.warn(f"would refuse: {problem}")
+    for host, why in plan["left_out"].items():
+        printer.warn(f"{host} would be left out, and remembered: {why}")
+    for host, debt in plan["stays_behind"].items():
+        printer.warn(f"{host} {debt['sentence']}; it is not among --hosts, and would stay behind")
     for problem in plan.get("problems", []):
         printer.warn(f"would refuse: {problem}")
     if plan.get("approval"):

@@ -39,7 +39,7 @@ def preflight(run: Run, bundle: Bundle) -> None:
         if problems:
             raise PreflightError(f"{session.host}: {problems[0]}", host=session.host, lines=problems[1:])
 
-    _, failures = run.fleet.each("preflight", work)
+    _, failures = run.fleet.each("preflight", work, run.lacking)
     if failures:
         raise as_preflight(failures, "preflight")
 
@@ -96,23 +96,30 @@ def upload(run: Run, bundle: Bundle) -> None:
                     run.fleet.board.note(session.host, "the connection was cut; sending the rest")
 
     with Parcels() as parcels:
-        _, failures = run.fleet.each("upload", work, narrow=True)
+        _, failures = run.fleet.each("upload", work, run.lacking, narrow=True)
     if failures:
         raise first_failure(failures)
 
 
-def prepare(run: Run, bundle: Bundle, variables: Mapping[str, Value]) -> None:
+def prepare(run: Run, variables: Mapping[str, Value]) -> None:
     """Make the release complete on every host before any host is switched."""
     target = run.job.target
-    request: dict[str, Any] = {
-        "release": run.release,
-        "env": environment_text(variables),
-        "variables": variable_digests(variables),
-        "launchers": launchers_for(target, run.release),
-        "shared": list(target.service.shared) if target.service else [],
-        "irreversible": list(target.service.migrate_irreversible) if target.service else [],
-    }
-    run.step("prepare", lambda session: session.call("prepare", **request))
+    place(
+        run,
+        {
+            "env": environment_text(variables),
+            "variables": variable_digests(variables),
+            "launchers": launchers_for(target, run.release),
+            "shared": list(target.service.shared) if target.service else [],
+            "irreversible": list(target.service.migrate_irreversible) if target.service else [],
+        },
+    )
+
+
+def place(run: Run, release: Mapping[str, Any]) -> None:
+    """Make the release complete where it is lacking; ``release``: what `prepare` on the host asks for of it."""
+    request = {name: release[name] for name in ("env", "variables", "launchers", "shared", "irreversible")}
+    run.step("prepare", lambda session: session.call("prepare", release=run.release, **request), run.lacking)
 
 
 def migrate(run: Run) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.behind import debts
 from handrail.deploy.failures import as_preflight
 from handrail.deploy.interrupts import uninterruptible
 from handrail.deploy.migrations import what_stays
@@ -157,6 +158,6 @@ def undo_committed(run: Run, session: Session) -> dict[str, Any]:
     if answer["moves"]:
         session.call("switch")
     session.call("settle")
-    session.call("commit", deploy=undo)
+    session.call("commit", deploy=undo, missing=debts(run.standing))
     session.call("retire", service=service, drain=run.job.target.drain)
     return {"serves": previous, "ok": True, "why": ""}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ class Options:
     to: str = ""
     skip_unreachable: bool = False
     hold: bool = False
+    catch_up: bool = False
     with_migrations: bool = False
     across_irreversible: bool = False
 
@@ -117,7 +118,10 @@ def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]
 
     shop = open_workshop(root, options, printer)
     check_hold(shop.target, options)
+    check_catch_up(options)
     warm_up()
+    if options.catch_up:
+        return run_catch_up(shop)
     job = _job(shop)
     if options.abort:
         states = abort(job)
@@ -134,7 +138,8 @@ def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]
     if options.plan:
         from handrail.deploy.plan import make_plan, show_plan
 
-        plan = make_plan(shop.target, root, shop.hosts, bundle, variables)
+        skip = options.skip_unreachable
+        plan = make_plan(shop.target, root, shop.hosts, bundle, variables, skip_unreachable=skip)
         plan["problems"] = _gate_problems(shop, bundle)
         plan["approval"] = shop.target.approval
         show_plan(plan, printer)
@@ -159,6 +164,33 @@ def check_hold(target: Target, options: Options) -> None:
         )
     if options.hold and options.abort:
         raise UsageError("--hold and --abort contradict each other")
+
+
+def check_catch_up(options: Options) -> None:
+    """Refuse ``--catch-up`` beside what contradicts it; nothing was contacted yet."""
+    if not options.catch_up:
+        return
+    others = {"--hold": options.hold, "--resume": options.resume, "--abort": options.abort, "--bundle": options.bundle}
+    for name, is_given in others.items():
+        if is_given:
+            raise UsageError(f"--catch-up brings what the other hosts serve, as it is; it does not go with {name}")
+
+
+def run_catch_up(shop: Workshop) -> dict[str, Any]:
+    """Bring the hosts that are behind to what the fleet serves; with ``--plan`` say which and from what."""
+    from handrail.config.secret import Secret
+    from handrail.deploy.catching_up import catch_up, plan_catch_up
+
+    # All hosts are asked: those that are not behind know what the fleet serves.
+    job = replace(_job(shop), hosts=shop.target.hosts)
+    if shop.options.plan:
+        return plan_catch_up(job, shop.hosts)
+    ask_approval(shop, "catch up")
+    secrets = {name for name, value in shop.values.items() if isinstance(value.value, Secret)}
+    document = catch_up(job, shop.hosts, secrets)
+    if document["result"] == "good":
+        follow_up(shop, document)
+    return document
 
 
 def run_promote(root: Path, options: Options, printer: Printer) -> dict[str, Any]:

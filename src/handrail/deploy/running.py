@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail import agent
 from handrail.config.batches import split
+from handrail.deploy.behind import Standing, standing, still_away, to_remember
 from handrail.deploy.document import document, hook_facts
 from handrail.deploy.failures import as_preflight, first_failure, is_unreachable
 from handrail.deploy.fleet import Fleet
@@ -78,6 +79,8 @@ class Run:
     switched: dict[str, float] = field(default_factory=dict)
     """When hosts switched, by this machine's clock, in seconds since the fleet's origin."""
     committed: list[str] = field(default_factory=list)
+    standing: Standing = field(default_factory=Standing)
+    """What the fleet served when it was met, and which hosts did not."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Hosts that could not be reached and were left out, each with the reason."""
     failures: dict[str, HandrailError] = field(default_factory=dict)
@@ -95,6 +98,8 @@ class Run:
     """Whether the migration of this deploy has changed the schema, or may have."""
     irreversible: list[str] = field(default_factory=list)
     """The migrations of this deploy that cannot be undone."""
+    kept: set[str] = field(default_factory=set)
+    """Hosts that have the release of a catch-up from before."""
     offered: dict[str, int] = field(default_factory=dict)
     verifying: dict[str, list[int]] = field(default_factory=dict)
     """Requests that were posted with the one before them, by host: a round trip less."""
@@ -113,6 +118,11 @@ class Run:
         """The phase in which a canary is watched; a rollback goes to what is known, and has none."""
         return ["bake"] if self.job.target.strategy == "canary" and self.kind == "deploy" else []
 
+    @property
+    def lacking(self) -> list[str]:
+        """The hosts where the release has yet to be made."""
+        return [host for host in self.fleet.hosts if host not in self.kept]
+
     def step(self, phase: str, work: Callable[[Session], Any], hosts: Sequence[str] | None = None) -> dict[str, Any]:
         """Run one phase on the hosts; the first failure is the phase's."""
         results, failures = self.fleet.each(phase, work, hosts)
@@ -122,17 +132,28 @@ class Run:
 
     def connect(self) -> None:
         facts, failures = self.fleet.connect()
+        target = self.job.target
+        self.standing = standing(facts, target.hosts)
         gone = {host: e.message for host, e in failures.items() if is_unreachable(e)}
         if self.job.skip_unreachable and facts and len(gone) == len(failures):
             self.skipped = gone
             self.fleet.drop(gone)
         elif failures:
-            raise as_preflight(failures, "connect")
+            error = as_preflight(failures, "connect")
+            raise still_away(error, self.standing, gone, target.environment)
+        self.take(facts)
+        for host, debt in self.standing.behind.items():
+            if host in self.fleet.hosts:
+                self.job.printer.info(f"{host} {debt.sentence()}; it is brought along")
+            elif host not in self.skipped:
+                self.job.printer.warn(f"{host} {debt.sentence()}; it is not among --hosts, and stays behind")
+
+    def take(self, facts: dict[str, dict[str, Any]]) -> None:
+        """Take in what the hosts say of themselves."""
         self.facts = facts
-        target = self.job.target
         for host in self.fleet.hosts:
             try:
-                self.services[host] = service_for(target, facts[host])
+                self.services[host] = service_for(self.job.target, facts[host])
             except HandrailError as error:
                 error.host = host
                 raise
@@ -157,7 +178,7 @@ class Run:
             if answer["recovered"]:
                 self.job.printer.warn(f"{host}: {answer['recovered']}")
             self.facts[host]["transaction"] = answer["transaction"]
-            self.facts[host]["number"] = answer["number"]
+            self.facts[host].update(number=answer["number"], current=answer["current"])
             took = self.fleet.note_time(host, "lock", started)
             if self.fleet.board:
                 self.fleet.board.finish(host, "lock", took)
@@ -168,20 +189,23 @@ class Run:
         state = {
             "deploy": self.deploy,
             "release": self.release,
-            "kind": self.kind,
             "who": who(),
             "since": self.started,
             "commit": bundle.commit if bundle else "",
             "version": bundle.version if bundle else "",
             "bundle": bundle.digest if bundle else "",
+            "catch_up": self.kind == "catch-up",
         }
         self.begun = True
         keep = self.job.target.keep
         manifest = pack(bundle.manifest()) if bundle else b""
 
         def work(session: Session) -> dict[str, Any]:
-            begin = session.post("begin", state=state, keep=keep, digests=digests)
-            if manifest:
+            is_kept = session.host in self.kept
+            # On the host, a catch-up is a deploy of what it lacks, or a rollback to what it kept.
+            kind = self.kind if self.kind != "catch-up" else "rollback" if is_kept else "deploy"
+            begin = session.post("begin", state={**state, "kind": kind}, keep=keep, digests=digests)
+            if manifest and not is_kept:
                 self.offered[session.host] = session.post("offer", payload=manifest, after=begin)
             return session.wait(begin)
 
@@ -310,8 +334,9 @@ class Run:
             raise HostError(host, "return-failed", f"left out, and could not return: {states[host]}")
 
     def commit(self) -> None:
+        missing = to_remember(self)
+
         def work(session: Session) -> dict[str, Any]:
-            missing = sorted({*self.skipped, *self.left_out})
             times = self.times(session.host, "commit")
             return insist(self, session, "commit", deploy=self.deploy, times=times, missing=missing, canary=self.canary)
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.events import by
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.session import Session
-from handrail.deploy.who import who
 from handrail.errors import DeployReturnedError, NeedsPersonError, PreflightError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -63,12 +63,13 @@ def run_scale(
             raise PreflightError(f"{host}: {error.message.removeprefix(f'{host}: ')}", host=host, step="connect")
         before = {host: dict(fact["scale"]) for host, fact in facts.items()}
         if numbers:
-            holder = {"who": who(), "since": time.time(), "what": f"scale {' '.join(words)}"}
+            author = by()
+            holder = {"who": author["who"], "since": time.time(), "what": f"scale {' '.join(words)}"}
             fleet.lock(holder, wait)
 
             def change(session: Session, scale: dict[str, int]) -> None:
-                fact = {**facts[session.host], "scale": scale}
-                done[session.host] = session.call("scale", scale=scale, service=service_for(target, fact))["scale"]
+                service = service_for(target, {**facts[session.host], "scale": scale})
+                done[session.host] = session.call("scale", scale=scale, service=service, by=author)["scale"]
 
             def undo(hosts: Sequence[str]) -> None:
                 with uninterruptible():

@@ -174,8 +174,23 @@ class Session:
         self._send(json.dumps(request, separators=(",", ":")).encode() + b"\n" + payload)
         return self._next_id
 
-    def wait(self, number: int, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+    def _read(self, count: int) -> bytes:
+        try:
+            data: bytes = self._lines.read(count)
+        except (OSError, EOFError) as error:
+            raise HostError(self.host, "lost", f"the connection was lost: {error or 'closed'}") from None
+        return data
+
+    def wait(
+        self,
+        number: int,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+        on_data: Callable[[bytes], None] | None = None,
+    ) -> dict[str, Any]:
         """Return the answer to a posted request; answers to earlier ones that nobody waited for are passed over.
+
+        Args:
+            on_data: called with each piece of the raw bytes that the agent delivers.
 
         Raises:
             HostError: the agent refused, or the connection was lost.
@@ -187,7 +202,12 @@ class Session:
             if not line:
                 raise HostError(self.host, "lost", "the connection was lost: the agent ended")
             answer = json.loads(line)
+            data = self._read(answer["bytes"]) if "bytes" in answer else None
             if answer.get("id") != number:
+                continue
+            if data is not None:
+                if on_data:
+                    on_data(data)
                 continue
             if "event" in answer:
                 if on_event:

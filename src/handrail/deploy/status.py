@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.behind import Standing, standing
+from handrail.deploy.events import merged_events, show_events
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.release import release_number, service_for
 from handrail.deploy.session import Session
@@ -34,13 +36,17 @@ def collect_status(target: Target, root: Path, hosts: Sequence[str] | None = Non
     with Fleet(target, root, hosts) as fleet:
         rows, failures = fleet.each("", look, narrow=True)
     described = [rows.get(host) or _unreachable(host, failures[host]) for host in fleet.hosts]
+    now = _standing(described)
     return {
         "command": "status",
         "environment": target.environment,
         "app": target.app,
         "state": _state(described),
         "ssh_config": target.ssh_config,
-        "behind": _behind(described),
+        "serves": now.release or None,
+        "behind": {host: debt.sentence() for host, debt in now.behind.items()},
+        "left_out": {host: debt.document() for host, debt in now.behind.items()},
+        "events": merged_events(described),
         "hosts": described,
     }
 
@@ -81,6 +87,7 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
         "held": answer["held"],
         "maintenance": answer["maintenance"],
         "history": answer["history"],
+        "events": answer["events"],
         "good": answer["good"],
         "error": "",
     }
@@ -92,7 +99,7 @@ def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
         "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
         "slot": "", "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None,
         "transaction": None, "held": None, "maintenance": None, "history": [], "good": [], "error": error.message,
-        "processes": [], "scale": {},
+        "processes": [], "scale": {}, "events": [],
     }  # fmt: skip
 
 
@@ -110,21 +117,9 @@ def _state(rows: Sequence[dict[str, Any]]) -> str:
     return "ok" if all(row["ok"] for row in rows) else "down"
 
 
-def _behind(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the hosts that serve less than the newest committed release, each with why, as far as it is known."""
-    newest = max((row["release"] for row in rows if row["committed"]), key=release_number, default="")
-    missed = {
-        host
-        for row in rows
-        for entry in row["history"]
-        if entry.get("release") == newest and entry.get("result") == "good"
-        for host in entry.get("missing", [])
-    }
-    return {
-        row["host"]: f"was left out of {newest}" if row["host"] in missed else f"does not serve {newest}"
-        for row in rows
-        if newest and row["release"] != newest
-    }
+def _standing(rows: Sequence[Mapping[str, Any]]) -> Standing:
+    facts = {row["host"]: {**row, "current": row["release"] or ""} for row in rows if not row["error"]}
+    return standing(facts, [row["host"] for row in rows])
 
 
 def show_status(document: dict[str, Any], printer: Printer) -> None:
@@ -151,9 +146,10 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
         left = row["transaction"]
         if left:
             env = document["environment"]
+            what, goes_on = ("catch-up with", "--catch-up") if left.get("catch_up") else ("deploy of", "--resume")
             printer.warn(
-                f"{row['host']}: deploy of {left['release']} by {left['who']} is unfinished (step: {left['step']}); "
-                f"inv deploy --env {env} --resume or --abort"
+                f"{row['host']}: {what} {left['release']} by {left['who']} is unfinished (step: {left['step']}); "
+                f"inv deploy --env {env} {goes_on} or --abort"
             )
         if row["maintenance"]:
             since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(row["maintenance"]))
@@ -166,7 +162,9 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
         if row["error"]:
             printer.warn(row["error"] if row["error"].startswith(row["host"]) else f"{row['host']}: {row['error']}")
     for host, why in document["behind"].items():
-        printer.warn(f"{host}: {why}; the next deploy brings it along")
+        printer.warn(f"{host} {why}; the next deploy brings it along")
+    if document["behind"]:
+        printer.info(f"  inv deploy --env {document['environment']} --catch-up brings it to {document['serves']} alone")
     words = {
         "ok": "every host serves the same healthy release",
         "mixed": "MIXED: the hosts do not serve the same release",
@@ -272,6 +270,8 @@ def collect_releases(target: Target, root: Path) -> dict[str, Any]:
         "environment": target.environment,
         "app": target.app,
         "releases": rows,
+        "hosts": [row["host"] for row in status["hosts"]],
+        "events": status["events"],
         "errors": {row["host"]: row["error"] for row in status["hosts"] if row["error"]},
     }
 
@@ -295,6 +295,7 @@ def show_releases(document: dict[str, Any], printer: Printer) -> None:
         rows.append([entry["release"], state, entry["result"], commit, when, entry["who"], migration])
     title = f"{document['app']} on {document['environment']}"
     printer.table(title, ["release", "on hosts", "result", "commit", "finished", "who", "migration"], rows)
+    show_events(document["events"], len(document["hosts"]), printer)
     for host, error in document["errors"].items():
         printer.warn(f"{host}: {error}")
 

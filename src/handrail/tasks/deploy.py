@@ -16,9 +16,9 @@ _HOSTS = "only these hosts, separated by commas"
 _YES = "stand for the approval that the environment asks for"
 _JSON = "print one JSON document"
 _ENV = "the environment, as declared in pyproject.toml"
-_SKIP = "go on without hosts that do not answer; they must catch up later"
+_SKIP = "go on without hosts that do not answer; they are remembered, and must catch up"
 _NEXT = {
-    "mixed": "inv deploy --env {} brings all hosts to one release",
+    "mixed": "inv deploy --env {0} brings all hosts to a new release, inv deploy --env {0} --catch-up to this one",
     "down": "inv logs --env {}",
     "uncommitted": "wait for the deploy that runs, or: inv deploy --env {} --abort",
     "unreachable": "reach the host by hand: ssh -v, with the user and name that it has in pyproject.toml",
@@ -38,6 +38,7 @@ _WAIT = "seconds to wait for somebody else's deploy lock"
         "resume": "go on with a deploy whose client died",
         "abort": "end a deploy whose client died, or one that is held; what served before serves",
         "hold": "blue-green: prove the release beside the old one and leave the traffic there, until inv promote",
+        "catch_up": "bring only the hosts that are behind, to the release that the others serve, from one of them",
         "wait": _WAIT,
         "skip_unreachable": _SKIP,
         "unsafe_untested": "deploy without the record of green checks that the environment asks for",
@@ -54,6 +55,7 @@ def deploy(
     resume: bool = False,
     abort: bool = False,
     hold: bool = False,
+    catch_up: bool = False,
     wait: float = 0.0,
     skip_unreachable: bool = False,
     unsafe_untested: bool = False,
@@ -70,6 +72,7 @@ def deploy(
         resume=resume,
         abort=abort,
         hold=hold,
+        catch_up=catch_up,
         unsafe_untested=unsafe_untested,
         bundle=bundle,
         wait=wait,
@@ -275,6 +278,8 @@ def _finish(c: TaskContext, work: Any) -> None:
                 annotate_failure(failed, c.printer)
         raise
     c.printer.result(document)
+    if document.get("result") == "nothing":
+        c.printer.success(f"no host is behind: {document['environment']} serves {document['release']}")
     if document.get("result") == "held":
         env = document["environment"]
         c.printer.success(
@@ -288,10 +293,11 @@ def _finish(c: TaskContext, work: Any) -> None:
         c.printer.success(
             f"{document['environment']} serves {document['release']}{url} after {document['seconds']:.1f} s"
         )
-        for host, why in document["left_out"].items():
-            c.printer.warn(
-                f"{host} was left out and must catch up with the next deploy: {why.removeprefix(host + ': ')}"
-            )
+        for host, debt in document["caught_up"].items():
+            c.printer.info(f"{host} has caught up: it served {debt['serves'] or 'nothing'} before")
+        for host, debt in document["behind"].items():
+            why = debt["why"].removeprefix(f"{host}: ")
+            c.printer.warn(f"{host} was left out and must catch up with the next deploy: {why}")
         if document["irreversible"]:
             names = " and ".join(document["irreversible"])
             c.printer.warn(f"{names} ran and cannot be undone: a rollback from here asks for --across-irreversible")

@@ -57,6 +57,7 @@ class Client:
             line = self.stdout.readline()
         assert agent.MARKER.encode() in line
         self.number = 0
+        self.delivered = b""
         self.hello = self.call("hello", root=str(root), app="shop")
 
     def send(self, op: str, payload: bytes = b"", **params: Any) -> None:
@@ -72,6 +73,8 @@ class Client:
             line = self.stdout.readline()
             assert line, "the agent ended"
             document = json.loads(line)
+            if "bytes" in document:
+                self.delivered += self.stdout.read(document["bytes"])
             if document.get("id") == self.number and "ok" in document:
                 if not document["ok"]:
                     raise RefusalError(document["error"])
@@ -638,6 +641,60 @@ def test_only_good_releases_count_for_keep_and_the_store_is_cleaned(connect: Cal
     client.deploy("10-aaa", keep=2)
     assert {p.name for p in (app / "releases").iterdir()} == {"2-aaa", "3-aaa", "9-aaa", "10-aaa"}
     assert len([p for p in (app / "store/objects").rglob("*") if p.is_file()]) == 4
+
+
+def test_events_are_history_and_no_releases(connect: Callable[[], Client], app: Path) -> None:
+    client = connect()
+    client.lock()
+    for number in range(1, 4):
+        client.deploy(f"{number}-aaa", keep=2)
+        note = {"event": "scale", "what": "worker=2", "by": {"who": "test", "run": "r"}, "facts": {}}
+        for _ in range(3):
+            client.call("note", **note)
+    assert {p.name for p in (app / "releases").iterdir()} == {"1-aaa", "2-aaa", "3-aaa"}, "keep counts none of them"
+    status = client.call("status")
+    assert [entry["release"] for entry in status["history"]] == ["1-aaa", "2-aaa", "3-aaa"]
+    assert {event["of"] for event in status["events"]} == {"deploy-1-aaa", "deploy-2-aaa", "deploy-3-aaa"}
+    assert status["events"][-1]["serves"] == "3-aaa"
+    assert len(history(app)) == 12, "all in one file, in their order"
+    client.call("unlock")
+    assert connect().lock()["number"] == 3
+
+
+def test_a_good_release_is_exported_byte_for_byte_and_one_that_is_not_kept_is_refused(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    client = connect()
+    client.lock()
+    files = {"code.txt": b"x" * 300_000, "empty": b"", "more.txt": b"more"}
+    env = "export A='\udcff\r\n'\n"
+    client.begin("1-abc", "d1")
+    client.prepare("1-abc", files, env=env, launchers={"web": "#!/bin/sh\n"}, shared=["var/log", "media"])
+    with pytest.raises(RefusalError, match="not kept here"):
+        client.call("export", release="1-abc")
+    client.call("activate", service=None, lease=30)
+    client.call("commit", deploy="d1")
+
+    release = client.call("export", release="1-abc")
+    wanted = [[m["sha256"], m["size"]] for m in release["manifest"]["members"]]
+    client.call("fetch", objects=wanted)
+
+    assert client.delivered == b"".join(files.values())
+    assert (release["env"], release["launchers"]) == (env, {"web": "#!/bin/sh\n"})
+    assert release["shared"] == ["media", "var/log"]
+    with pytest.raises(RefusalError, match="no longer in the store"):
+        client.call("fetch", objects=[["0" * 64, 1]])
+
+
+def test_a_good_release_is_never_taken_apart_to_be_made_again(connect: Callable[[], Client], app: Path) -> None:
+    client = connect()
+    client.lock()
+    client.deploy("1-abc")
+    made = (app / "releases/1-abc/code.txt").stat().st_ino
+    client.begin("1-abc", "d2")
+    client.offer([member("code.txt", b"another")])
+    assert client.call("prepare", release="1-abc", env="", variables={}, launchers={}, shared=[])["reused"]
+    assert (app / "releases/1-abc/code.txt").stat().st_ino == made
 
 
 def test_a_resumed_deploy_keeps_what_was_prepared(connect: Callable[[], Client], app: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handrail.deploy import maintenance
-from handrail.deploy.maintenance import MAX_BYTES, read_page, set_maintenance
+from handrail.deploy.maintenance import MAX_BYTES, maintenance_state, read_page, set_maintenance
 from handrail.deploy.session import HostError
 from handrail.errors import ConfigError, DeployReturnedError, NeedsPersonError, PreflightError, UsageError
 
@@ -35,6 +35,10 @@ class FakeSession:
 
     def call(self, op: str, **request: Any) -> dict[str, Any]:
         self.asked.append(op)
+        if op == "status":
+            if f"{self.host} status" in self.faults:
+                raise HostError(self.host, "lost", "no answer")
+            return {"maintenance": 1000.0 if self.page else None}
         if op != "maintenance":
             return {}
         before, page = self.page, request["page"]
@@ -86,6 +90,17 @@ def test_every_host_gets_the_page_and_the_document_says_where_it_is_new(fleet: A
     document = fleet.turn("old page")
     assert fleet.pages() == {"a": "old page", "b": "old page"}
     assert document["hosts"] == [{"host": "a", "changed": True}, {"host": "b", "changed": False}]
+
+
+@pytest.mark.parametrize(("away", "state"), [([], "mixed"), (["a"], "on"), (["b"], "off"), (["a", "b"], "unknown")])
+def test_how_it_is_is_told_by_the_hosts_that_answer_and_asking_changes_nothing(
+    fleet: Any, away: list[str], state: str
+) -> None:
+    fleet.faults.update(f"{host} status" for host in away)
+    document = maintenance_state(fleet.target, Path())
+    assert document["maintenance"] == state
+    assert [row["host"] for row in document["hosts"] if row["error"]] == away
+    assert fleet.pages() == {"a": "", "b": "old page"}
 
 
 def test_a_host_that_could_not_do_it_stops_it_before_any_host_changes(fleet: Any) -> None:

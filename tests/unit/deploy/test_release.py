@@ -68,6 +68,7 @@ def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse
     row = {
         "host": "web1",
         "running": None,
+        "behind": {"sentence": "serves 1-a and should serve 2-b"},
         "commits": None,
         "variables": {"added": ["KEY", "LEVEL"], "changed": ["GREETING"], "removed": ["OLD"]},
         "travels": {"bytes": 10, "objects": 1, "wheels": []},
@@ -88,6 +89,8 @@ def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse
         "problems": ["commit 0123456 has no record of inv check"],
         "undo": "",
         "hosts": [row],
+        "left_out": {},
+        "stays_behind": {},
     }
 
     show_plan(plan, printer)
@@ -97,6 +100,7 @@ def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse
     assert f"+ KEY = {MASK}" in text
     assert "~ GREETING = two lines" in text
     assert "- OLD" in text
+    assert "serves 1-a and should serve 2-b; it is brought along" in text
     assert "would refuse: commit 0123456 has no record" in text
     assert "asks for the name 'staging'" in text
     assert "To undo it" not in text, "there is nothing to return to"

@@ -1,0 +1,43 @@
+"""Events of several hosts as one list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handrail.deploy.events import merged_events, show_events
+from handrail.deploy.status import show_releases
+from handrail.testing.printer import RecordingPrinter
+
+pytestmark = pytest.mark.unit
+
+
+def event(what: str, finished: float, run: str, kind: str = "maintenance") -> dict[str, Any]:
+    return {"event": kind, "what": what, "who": "ann", "run": run, "finished": finished, "serves": "1-a"}
+
+
+def test_what_one_run_did_on_several_hosts_is_one_event_and_the_newest_comes_first() -> None:
+    rows = [
+        {"host": "a", "events": [event("on", 10.0, "r1"), event("off", 30.0, "r2")]},
+        {"host": "b", "events": [event("on", 11.0, "r1")]},
+    ]
+    merged = merged_events(rows)
+    assert [(e["what"], e["hosts"], e["finished"]) for e in merged] == [("off", ["a"], 30.0), ("on", ["a", "b"], 11.0)]
+
+
+def test_the_same_change_twice_is_two_events_and_one_that_was_taken_back_shows_both_halves() -> None:
+    rows = [{"host": "a", "events": [event("on", 1.0, "r1"), event("off", 2.0, "r1"), event("on", 3.0, "r2")]}]
+    assert [e["what"] for e in merged_events(rows)] == ["on", "off", "on"]
+
+
+def test_events_stand_below_the_releases_and_the_table_is_left_out_where_there_are_none() -> None:
+    printer = RecordingPrinter()
+    merged = merged_events([{"host": "a", "events": [event("worker=2", 1.0, "r1", "scale")]}])
+    show_events(merged, 1, printer)
+    assert "worker=2" in printer.text
+    assert "all" in printer.text
+    empty = RecordingPrinter()
+    document = {"app": "shop", "environment": "test", "releases": [], "hosts": ["a"], "events": [], "errors": {}}
+    show_releases(document, empty)
+    assert "events" not in empty.text
