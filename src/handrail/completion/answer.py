@@ -118,14 +118,15 @@ def candidates(cache: Cache, before: list[str], current: str) -> list[tuple[str,
         left = [option for option in options if option.repeatable or option not in given]
         rows = [(option.flags[0], option.text) for option in left]
         return starting(rows if task else CORE, current)
-    missing = [option for option in options if option.required and option not in given]
-    for option in missing:
-        if option.positional:
-            return values(cache, option.kind, before, current)
-    if missing and not current:
-        # What the task cannot do without is what comes next.
-        return [(option.flags[0], option.text) for option in missing]
-    return starting([(name, text) for name, (text, _) in cache.tasks.items()], current)
+    words: list[tuple[str, str]] = []
+    for option in options:
+        if option.positional and option not in given:
+            words += values(cache, option.kind, before, current) or []
+    missing = [o for o in options if o.required and not o.positional and o not in given]
+    if (words or missing) and not current:
+        # What the task understands bare, and what it cannot do without, is what comes next.
+        return words + [(option.flags[0], option.text) for option in missing]
+    return words + starting([(name, text) for name, (text, _) in cache.tasks.items()], current)
 
 
 def values(cache: Cache, kind: str, before: list[str], current: str) -> list[tuple[str, str]] | None:

@@ -35,7 +35,7 @@ def usage(name: str, options: Iterable[Option], word: str = "") -> str:
     """Return the command line's shape; ``word`` is the option that takes a bare word after the name."""
     options = list(options)
     words = [f"<{option.names[0]}>" for option in options if option.positional]
-    words += [f"[{word}]"] if word else []
+    words += [f"[{'|'.join(each.accepts.choices) or word}]" for each in options if each.names[0] == word]
     return " ".join(["inv", name, *words, *(["[options]"] if len(options) > len(words) else [])])
 
 
@@ -62,14 +62,14 @@ def catalogue(collection: Collection) -> dict[str, Any]:
                 "help": _first_line(task),
                 "documentation": inspect.getdoc(task.body) or "",
                 "example": getattr(task, "example", ""),
-                "options": [_described(argument) for argument in task.get_arguments()],
+                "options": [_described(argument, getattr(task, "word", "")) for argument in task.get_arguments()],
             }
         )
     return {"command": "tasks", "tasks": tasks}
 
 
-def _described(argument: Any) -> dict[str, Any]:
-    """Return one option as data, of a task of ours or of a plain Invoke task."""
+def _described(argument: Any, bare: str) -> dict[str, Any]:
+    """Return one option as data, of a task of ours or of a plain Invoke task; ``bare``: see `HandrailTask.word`."""
     accepts = getattr(argument, "accepts", None)
     kind = accepts.type if accepts else argument.kind
     names = [name.replace("_", "-") for name in argument.names]
@@ -86,7 +86,7 @@ def _described(argument: Any) -> dict[str, Any]:
         "default": default if default is None or isinstance(default, (bool, int, float, str, list)) else str(default),
         "required": argument.required if accepts else argument.positional and default is None,
         "repeatable": accepts.many if accepts else kind is list,
-        "positional": bool(argument.positional),
+        "positional": bool(argument.positional or (accepts and accepts.choices and names[0] == bare)),
         "help": argument.help or "",
     }
 

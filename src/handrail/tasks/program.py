@@ -135,6 +135,8 @@ class HandrailProgram(Program):
         result: list[str] = []
         option = ""
         first = ""  # the option that takes the very next word
+        chooser = ""  # the one that takes any of its choices, also further back
+        choices: tuple[str, ...] = ()
         waiting: set[str] = set()  # the task's options that take the word after them
         for word in argv:
             name, equals, _ = word.partition("=")
@@ -142,6 +144,11 @@ class HandrailProgram(Program):
             behind_option = bool(result) and result[-1].startswith("-")
             if expected and not word.startswith("-") and not equals:
                 result += [f"--{expected}", word]
+                choices = ()
+                continue
+            if word in choices and not (behind_option and result[-1] in waiting):
+                result += [f"--{chooser}", word]
+                choices = ()
                 continue
             if option and equals and not name.startswith("-") and not (behind_option and result[-1] in waiting):
                 result += [f"--{option}", word]
@@ -149,9 +156,10 @@ class HandrailProgram(Program):
             # Behind an option it may be the option's value: an environment called "test" is no task.
             if word in self.collection.task_names and not (option and behind_option):
                 task = self.collection[word]
-                option, first, waiting = "", "", set()
+                option, first, chooser, choices, waiting = "", "", "", (), set()
                 if isinstance(task, HandrailTask) and (task.words or task.word):
-                    option, first = task.words, task.word
+                    option, first, chooser = task.words, task.word, task.word
+                    choices = next((o.accepts.choices for o in task.options() if o.names[0] == first), ())
                     valued = (each for each in task.options() if each.accepts.type is not bool)
                     waiting = {flag for each in valued for flag in (f"--{each.names[0]}", f"-{each.names[-1]}")}
             result.append(word)

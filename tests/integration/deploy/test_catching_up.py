@@ -138,7 +138,7 @@ def test_catch_up_brings_what_the_others_serve_from_one_of_them_without_git_and_
     assert status["events"][0]["what"] == f"{AWAY} to {second['release']}"
     listed = project.inv("releases", "--env", "test", "--json").document
     assert [row["release"] for row in listed["releases"]] == [second["release"], second["previous"]]
-    assert project.inv("deploy", "--env", "test", "--catch-up", "--yes", "--json").document["result"] == "nothing"
+    assert project.deploy("--catch-up")["result"] == "nothing"
 
 
 def test_a_host_that_was_away_while_the_fleet_rolled_back_is_behind_and_catches_up_with_what_it_kept(

@@ -34,7 +34,7 @@ TASKS = [
         "aliases": [],
         "help": "A page.",
         "options": [
-            {"flags": ["--state"], "choices": ["on", "off"], "required": True, "positional": True, "help": "on or off"},
+            {"flags": ["--state"], "choices": ["on", "off"], "positional": True, "help": "on or off"},
             {"flags": ["--env", "-e"], "values": "environment", "required": True, "help": "where"},
         ],
     },
@@ -72,7 +72,7 @@ def test_a_task_is_offered_with_its_help_as_one_harmless_line(ask: Ask) -> None:
 
 def test_what_a_task_cannot_do_without_is_offered_first(ask: Ask) -> None:
     assert ask("deploy", "") == ["--env\twhere to"]
-    assert ask("maintenance", "") == ["on\t", "off\t"]
+    assert ask("maintenance", "") == ["on\t", "off\t", "--env\twhere"]
     assert ask("maintenance", "on", "") == ["--env\twhere"]
 
 

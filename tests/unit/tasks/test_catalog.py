@@ -118,7 +118,8 @@ def test_the_document_of_all_tasks_has_what_a_program_needs_to_call_them() -> No
         "help": "the environment, as declared in pyproject.toml",
     }  # fmt: skip
     assert (options["--wait"]["type"], options["--wait"]["default"]) == ("number", 0.0)
-    assert described["maintenance"]["options"][0]["choices"] == ["on", "off"]
+    (state,) = [option for option in described["maintenance"]["options"] if option["positional"]]
+    assert (state["choices"], state["required"]) == (["on", "off"], False)
     assert described["greet"]["group"] == "project"
     name, loud = described["greet"]["options"]
     assert (name["flags"], name["default"], name["help"]) == (["--name", "-n"], "you", "whom")

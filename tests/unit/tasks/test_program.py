@@ -105,7 +105,7 @@ def test_help_shows_options_and_an_example(inv: Inv) -> None:
 def test_help_of_a_task_that_expects_a_word_is_not_taken_for_that_word(inv: Inv, words: list[str]) -> None:
     code, out, err = inv("maintenance", *words)
     assert (code, err) == (0, "")
-    assert out.startswith("Usage: inv maintenance <state> [options]")
+    assert out.startswith("Usage: inv maintenance [on|off] [options]")
 
 
 def test_help_of_a_plain_task_is_invokes_own(inv: Inv) -> None:
@@ -123,6 +123,8 @@ def test_help_of_a_plain_task_is_invokes_own(inv: Inv) -> None:
         (["ship", "--evn=a"], "error: ship has no option --evn; did you mean '--env'?\nnext: inv --help ship"),
         (["--lst"], "error: inv has no option --lst; did you mean '--list'?"),
         (["ship", "staging"], "error: no task is called 'staging'; did you mean 'ship --env staging'?"),
+        (["maintenance", "of"], "error: maintenance: --state is 'of'; did you mean 'off'?"),
+        (["maintenance", "on"], "error: maintenance: needs --env; known: staging\nnext: inv maintenance --env staging"),
         (["ship", "--env"], "error: ship: --env needs a value"),
         (["ship", "--env", "--count", "1"], "error: ship: --env needs a value"),
         (["ship", "-e", "a", "--count", "x"], "error: ship: --count is 'x', expected a whole number"),
