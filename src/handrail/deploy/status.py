@@ -161,10 +161,7 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
     for row in document["hosts"]:
         if row["error"]:
             printer.warn(row["error"] if row["error"].startswith(row["host"]) else f"{row['host']}: {row['error']}")
-    for host, why in document["behind"].items():
-        printer.warn(f"{host} {why}; the next deploy brings it along")
-    if document["behind"]:
-        printer.info(f"  inv deploy --env {document['environment']} --catch-up brings it to {document['serves']} alone")
+    show_behind(document, printer)
     words = {
         "ok": "every host serves the same healthy release",
         "mixed": "MIXED: the hosts do not serve the same release",
@@ -175,6 +172,16 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
     }
     say = printer.success if document["state"] == "ok" else printer.warn
     say(f"{document['state']}: {words[document['state']]}")
+
+
+def show_behind(document: dict[str, Any], printer: Printer) -> None:
+    """Say which hosts are behind, and what brings them along."""
+    for host, debt in document["left_out"].items():
+        ends = "the next deploy stops while it is away" if debt["away"] else "the next deploy brings it along"
+        printer.warn(f"{host} {debt['sentence']}; {ends}")
+    if any(not debt["away"] for debt in document["left_out"].values()):
+        command = f"inv deploy --env {document['environment']} --catch-up"
+        printer.info(f"  to {document['serves']}, and without a change to the other hosts: {command}")
 
 
 def show_processes(document: dict[str, Any], printer: Printer) -> None:

@@ -76,8 +76,8 @@ class HandrailTask(Task):  # type: ignore[type-arg]  # Invoke's type parameter s
     Attributes:
         group: the heading under which ``inv --list`` shows it.
         example: one command line that works.
-        word: the option that takes a bare word right after the task's name, and one of its choices anywhere; empty: there
-            is none.
+        word: the option that takes a bare word right after the task's name, and one of its choices anywhere; empty:
+            there is none.
         words: the list option that takes bare ``name=value`` words of the command line; empty: there are none.
         path: the name as typed, such as ``sandbox.up``; the catalog sets it for a task in a sub-collection.
     """

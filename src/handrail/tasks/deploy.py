@@ -18,7 +18,7 @@ _JSON = "print one JSON document"
 _ENV = "the environment, as declared in pyproject.toml"
 _SKIP = "go on without hosts that do not answer; they are remembered, and must catch up"
 _NEXT = {
-    "mixed": "inv deploy --env {0} brings all hosts to a new release, inv deploy --env {0} --catch-up to this one",
+    "mixed": "inv deploy --env {} brings all hosts to one release",
     "down": "inv logs --env {}",
     "uncommitted": "wait for the deploy that runs, or: inv deploy --env {} --abort",
     "unreachable": "reach the host by hand: ssh -v, with the user and name that it has in pyproject.toml",
