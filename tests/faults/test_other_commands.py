@@ -30,7 +30,9 @@ def test_a_client_that_dies_while_hosts_begin_to_hold_breaks_neither(suffer) -> 
 
 
 def test_a_cut_connection_while_a_canary_bakes(suffer) -> None:
-    suffer("connection cut", "switching", command=CANARY, strategy="canary")
+    # The lease may run out before the client is back, on a busy machine.
+    outcome = suffer("connection cut", "switching", command=CANARY, strategy="canary")
+    assert outcome.word == ("new" if outcome.returncode == 0 else "old")
 
 
 def test_an_interrupted_scale_leaves_every_host_with_the_numbers_that_it_tells(suffer) -> None:

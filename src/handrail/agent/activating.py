@@ -4,7 +4,7 @@ import time
 
 from handrail.agent import ballast, guardian
 from handrail.agent.instances import Instances
-from handrail.agent.locking import must_hold_lock
+from handrail.agent.locking import must_hold_lock, take
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction
 
@@ -149,6 +149,9 @@ def switch(agent, _request, _payload):
 
 def retire(agent, request, _payload):
     """After a commit: let the requests in the instances that no longer serve end, and stop those."""
+    if agent.lock_fd is None and agent.joined:
+        # The guardian that held it for us has ended with the commit.
+        take(agent, 5.0)
     must_hold_lock(agent)
     instances = Instances(agent.app, request["service"])
     if not instances.specs:

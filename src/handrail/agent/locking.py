@@ -1,5 +1,6 @@
 """The host's deploy lock: flock(2), which the kernel frees when its last holder dies."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -8,6 +9,7 @@ import time
 from handrail.agent import leftovers
 from handrail.agent.files import read_json
 from handrail.agent.machine import is_writable, user_name
+from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction, public_state
 
@@ -77,6 +79,23 @@ def unlock(agent, _request, _payload):
     return {}
 
 
+def rejoin(agent, request, _payload):
+    """Go on with an activated transaction whose agent ended with its connection; its lease is renewed again.
+
+    The guardian, which shares the dead agent's lock, holds it for this one, until somebody decides.
+    """
+    state = Transaction(agent.app).state()
+    if agent.lock_fd is None and state and state["deploy"] == request["deploy"] and state["step"] in ACTIVE:
+        if lock_state(agent)["held"]:
+            agent.joined = state["deploy"]
+            Transaction(agent.app).renew_lease()
+        else:
+            # Without a guardian it goes on under a lock of its own; whoever was quicker has ended the transaction.
+            with contextlib.suppress(Refused):
+                take(agent, None)
+    return {}
+
+
 def must_hold_lock(agent):
-    if agent.lock_fd is None:
+    if agent.lock_fd is None and not agent.has_joined():
         raise Refused("bad-request", "the deploy lock is not held")

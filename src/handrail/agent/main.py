@@ -13,7 +13,7 @@ OPERATIONS = {
     "looking": ["hello", "status", "logs", "release_facts"],
     "maintaining": ["maintenance"],
     "preflight": ["preflight"],
-    "locking": ["lock", "unlock"],
+    "locking": ["lock", "rejoin", "unlock"],
     "uploading": ["begin", "offer", "put"],
     "preparing": ["prepare", "migrate"],
     "lowering": ["lower"],

@@ -5,7 +5,8 @@ follow the line. The agent answers in JSON lines: any number of ``{"id": 7, "eve
 ``{"id": 7, "ok": true, "result": {...}}`` or ``{"id": 7, "ok": false, "error": {"kind", "message", ...}}``. A line
 of its own, ``{"id": 7, "bytes": n}``, says that n raw bytes follow.
 Requests are served in order, so the client may send the next ones before it has an answer; one with ``"after": 7`` is
-refused where request 7 failed. In no order come ``ping`` and ``cancel``, which a reader thread takes at once.
+refused where request 7 failed. In no order come ``ping`` and ``cancel``, which a reader thread takes at once; ``upto``
+of a ``cancel`` is the number of the last request that is meant, which may still wait in the queue.
 """
 
 import errno
@@ -41,6 +42,9 @@ class Agent:
         self.lock_fd = None
         self.manifest = None
         self.serving = None
+        self.turn_lock = threading.Lock()
+        self.cancelled = 0
+        self.joined = ""
         self.failed = set()
         self.syncing = None
         self.guardian = None
@@ -79,17 +83,37 @@ class Agent:
                     self.received += len(payload)
                     self.heard = time.monotonic()
                 if request["op"] == "ping":
-                    if self.app and self.lock_fd is not None:
+                    if self.lock_fd is not None or self.has_joined():
                         Transaction(self.app).renew_lease()
                     continue
                 if request["op"] == "cancel":
-                    self.stop.set()
+                    self.cancel(request.get("upto", self.serving or 0))
                     continue
                 self.requests.put((request, payload))
         except (OSError, ValueError):
             pass
         self.lose_client()
         self.requests.put((None, b""))
+
+    def cancel(self, upto):
+        """Stop what is being done and what waits in the queue, up to this request's number."""
+        with self.turn_lock:
+            self.cancelled = upto
+            if (self.serving or 0) <= upto:
+                self.stop.set()
+
+    def take_turn(self, number):
+        """Begin a request: what stopped the one before stops this one only if it was meant, too."""
+        with self.turn_lock:
+            self.serving = number
+            if number <= self.cancelled:
+                self.stop.set()
+            elif not self.gone.is_set():
+                self.stop.clear()
+
+    def has_joined(self):
+        """Tell whether the transaction here is still the one that this agent goes on with, see `locking.rejoin`."""
+        return bool(self.joined) and (Transaction(self.app).state() or {}).get("deploy") == self.joined
 
     def lose_client(self):
         self.gone.set()
@@ -125,9 +149,7 @@ class Agent:
                 break
             if request["op"] in ("data", "end"):
                 continue  # the rest of an upload that was refused in the middle
-            self.serving = request["id"]
-            if not self.gone.is_set():
-                self.stop.clear()
+            self.take_turn(request["id"])
             if request.get("after") in self.failed:
                 self.fail("skipped", "an earlier request failed")
                 continue

@@ -67,7 +67,7 @@ def bake(run: Run) -> None:
 
 
 def _split(run: Run, shares: dict[str, int]) -> None:
-    run.step("", lambda session: session.call("split", share=shares[session.host]), list(shares))
+    run.step("", lambda session: insist(run, session, "split", share=shares[session.host]), list(shares))
 
 
 def shares_of(step: int | str, hosts: Sequence[str]) -> dict[str, int]:

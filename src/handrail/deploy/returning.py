@@ -39,6 +39,7 @@ def insist(run: Run, session: Session, op: str, **params: Any) -> dict[str, Any]
         try:
             if not session.is_open:
                 session.reopen()
+                session.call("rejoin", deploy=run.deploy)
             return session.call(op, **params)
         except HandrailError as error:
             lost = isinstance(error, PreflightError) or getattr(error, "kind", "") == "lost"

@@ -259,7 +259,7 @@ class Session:
         if not self._speaks:
             return
         try:
-            self._send(b'{"op":"cancel"}\n')
+            self._send(b'{"op":"cancel","upto":%d}\n' % self._next_id)
         except HostError:
             return
 

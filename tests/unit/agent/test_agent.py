@@ -870,3 +870,34 @@ def test_a_release_that_fails_its_check_gives_its_log_and_the_old_one_serves_aga
     outcome = client.call("return", deploy="deploy-2-def", reason="unhealthy")
     assert (outcome["ok"], outcome["serves"]) == (True, "1-abc")
     assert client.call("status", service=manager.spec)["service"]["running_release"] == "1-abc"
+
+
+def test_a_second_agent_goes_on_with_the_transaction_of_one_that_was_cut_off_and_keeps_its_lease(
+    connect: Callable[[], Client], app: Path, manager: FakeManager
+) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    client.prepare("1-abc", {"code.txt": b"1"}, launchers={"web": launcher("1-abc", manager.spec["port"])})
+    client.call("activate", service=manager.spec, lease=1.5)
+    client.kill()
+
+    other = connect()
+    with pytest.raises(RefusalError, match="lock is not held"):
+        other.call("settle")
+    assert other.call("rejoin", deploy="another") == {}
+    with pytest.raises(RefusalError, match="lock is not held"):
+        other.call("settle")
+    other.call("rejoin", deploy="d1")
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        other.stdin.write(b'{"op":"ping"}\n')
+        other.stdin.flush()
+        time.sleep(0.1)
+    other.call("verify")
+    assert other.call("settle") == {"processes": []}
+    other.call("commit", deploy="d1")
+    assert (app / "current").readlink().name == "1-abc"
+    with pytest.raises(RefusalError, match="lock is not held"):
+        other.call("settle")
+    connect().lock(wait=5)
