@@ -26,12 +26,15 @@ class Service(_Table, frozen=True):
     health: str = ""
     """Path asked over HTTP on the port; empty: only the process is checked."""
     health_status: int = 200
+    """Status that counts as healthy."""
     health_timeout: float = 30.0
     """How long a new release may take to become healthy."""
     health_interval: float = 0.25
+    """Pause between two questions."""
     stop_timeout: float = 15.0
     """How long the process may take to stop before it is killed."""
     manager: Literal["systemd", "supervisor"] = "systemd"
+    """Process manager on the hosts."""
     migrate: str = ""
     """Run once, on the first host, in the new release's directory, before any switch."""
     migrate_state: str = ""
@@ -92,12 +95,15 @@ class Smoke(_Table, frozen=True):
     """``[[tool.handrail.smoke]]``: one HTTP check that ``inv smoke`` makes."""
 
     path: str
+    """Path that starts with ``/``."""
     status: int = 200
+    """Expected status."""
     body: str = ""
     """Regular expression that the body must match somewhere."""
     headers: dict[str, str] = {}
     """Response headers and the regular expression that each must match."""
     max_seconds: float = 5.0
+    """The answer must be complete in this time."""
 
 
 class Checks(_Table, frozen=True):
@@ -138,6 +144,7 @@ class Proxy(_Table, frozen=True):
     """``[tool.handrail.environments.<name>.proxy]``: the web server in front of the service on each host."""
 
     kind: Literal["caddy", "nginx"]
+    """Which one."""
     site: str
     """Where it listens: ``shop.example.com``, ``:8080`` or ``http://shop.example.com``."""
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
+from invoke.collection import Collection
 
 from handrail.tasks.catalog import collection
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "examples" / "webapp" / "README.md"])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "webapp" / "README.md"])
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 
 pytestmark = pytest.mark.unit
+
+
+def repository_tasks() -> Collection:
+    """Return the tasks of this repository, its own ones included."""
+    before = sys.dont_write_bytecode
+    try:
+        namespace: Collection = runpy.run_path(str(ROOT / "tasks.py"))["namespace"]
+    finally:
+        sys.dont_write_bytecode = before
+    return namespace
 
 
 def anchors(page: Path) -> set[str]:
@@ -37,7 +50,8 @@ def test_every_inv_command_in_a_code_span_names_a_task_and_options_that_exist(pa
     text = page.read_text("utf-8")
     spans = re.findall(r"^```(?:sh|yaml)?\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     spans += re.findall(r"`([^`\n]+)`", text)
-    tasks = collection().task_names
+    namespace = repository_tasks()
+    tasks = namespace.task_names
     unknown = []
     for span in spans:
         for found in re.finditer(r"(?:^|[\s$(]|bin/)inv ([a-z][a-z.-]*)([^\n#`]*)", span):
@@ -45,7 +59,7 @@ def test_every_inv_command_in_a_code_span_names_a_task_and_options_that_exist(pa
             if name not in tasks:
                 unknown.append(f"inv {name}")
                 continue
-            flags = collection()[name].get_arguments()
+            flags = namespace[name].get_arguments()
             known = {flag.replace("_", "-") for argument in flags for flag in argument.names}
             unknown += [
                 f"inv {name} --{flag}"
