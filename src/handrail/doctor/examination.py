@@ -42,9 +42,23 @@ def examine(root: Path, project: Project, runner: Runner) -> Examination:
     parts: list[tuple[str, Callable[[], tuple[list[Diagnosis], str]]]] = [
         ("machine", lambda: look_at_machine(root, project, runner)),
         ("project", lambda: (look_at_project(root, project, runner), "")),
+        ("contract", lambda: (_contract(root, project, runner), "")),
         ("parity", lambda: (look(root, project, check_tools(root, project), machine=True), "")),
     ]
     whole = Examination()
     for name, part in parts:
         whole.parts[name], whole.remarks[name] = part()
     return whole
+
+
+def _contract(root: Path, project: Project, runner: Runner) -> list[Diagnosis]:
+    import os
+
+    from handrail.config.audit import audit
+    from handrail.diagnosis import Diagnosis
+    from handrail.errors import ConfigError
+
+    try:
+        return audit(root, project, os.environ, runner).findings
+    except ConfigError as error:
+        return [Diagnosis("env-file", "error", error.message, mend=error.next_step)]

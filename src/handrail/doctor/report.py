@@ -55,7 +55,7 @@ def require_well(findings: Sequence[Diagnosis], printer: Printer, *, fixable: bo
     """
     hint = "inv doctor --fix repairs what can be repaired without loss" if fixable else ""
     if any(finding.level == "error" for finding in findings):
-        raise TaskFailedError(f"the doctor found {counted(findings)}", next_step=hint)
+        raise TaskFailedError(f"found {counted(findings)}", next_step=hint)
     if findings:
         printer.warn(f"{counted(findings)}{f'; {hint}' if hint else ''}")
     else:

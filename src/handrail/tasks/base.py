@@ -79,6 +79,7 @@ class HandrailTask(Task):  # type: ignore[type-arg]  # Invoke's type parameter s
         word: the option that takes a bare word right after the task's name, and one of its choices anywhere; empty:
             there is none.
         words: the list option that takes bare ``name=value`` words of the command line; empty: there are none.
+        pair: the list option that takes two words at once (``--diff one other``); empty: there is none.
         path: the name as typed, such as ``sandbox.up``; the catalog sets it for a task in a sub-collection.
     """
 
@@ -90,6 +91,7 @@ class HandrailTask(Task):  # type: ignore[type-arg]  # Invoke's type parameter s
         example: str = "",
         word: str = "",
         words: str = "",
+        pair: str = "",
         **kw: Any,
     ) -> None:
         # Without a list Invoke makes every parameter without default positional; ours are options.
@@ -99,6 +101,7 @@ class HandrailTask(Task):  # type: ignore[type-arg]  # Invoke's type parameter s
         self.example = example
         self.word = word
         self.words = words
+        self.pair = pair
         self.path = self.name.replace("_", "-")
         if example:
             # Invoke's plain help shows the docstring, so the example is seen even where

@@ -137,9 +137,16 @@ class HandrailProgram(Program):
         first = ""  # the option that takes the very next word
         chooser = ""  # the one that takes any of its choices, also further back
         choices: tuple[str, ...] = ()
+        pair = ""  # the option that takes two
+        wanted = 0  # how many of them are still to come
         waiting: set[str] = set()  # the task's options that take the word after them
         for word in argv:
             name, equals, _ = word.partition("=")
+            if wanted and not word.startswith("-"):
+                wanted -= 1
+                result += [word] if wanted else [f"--{pair}", word]
+                continue
+            wanted = 2 if pair and word == f"--{pair}" else 0
             expected, first = first, ""
             behind_option = bool(result) and result[-1].startswith("-")
             if expected and not word.startswith("-") and not equals:
@@ -156,7 +163,9 @@ class HandrailProgram(Program):
             # Behind an option it may be the option's value: an environment called "test" is no task.
             if word in self.collection.task_names and not (option and behind_option):
                 task = self.collection[word]
-                option, first, chooser, choices, waiting = "", "", "", (), set()
+                option, first, chooser, choices, pair, waiting = "", "", "", (), "", set()
+                if isinstance(task, HandrailTask):
+                    pair = task.pair
                 if isinstance(task, HandrailTask) and (task.words or task.word):
                     option, first, chooser = task.words, task.word, task.word
                     choices = next((o.accepts.choices for o in task.options() if o.names[0] == first), ())

@@ -33,6 +33,12 @@ def grow(c, env: str = "", set_: list[str] | None = None):
     c.printer.info(f"grown {env} {set_}")
 
 
+@task(group="deploy", example="inv weigh --two a b", pair="two", help={"two": "two words", "env": "where"})
+def weigh(c, two: list[str] | None = None, env: str = ""):
+    """Weigh two."""
+    c.printer.info(f"weighed {two} {env}")
+
+
 @invoke.task
 def test(c):
     """Has the name of an environment."""
@@ -207,6 +213,17 @@ def test_listing_tasks_imports_nothing_heavy(tmp_path: Path) -> None:
     }
     assert "handrail" in imported
     assert not imported & heavy
+
+
+def test_an_option_for_a_pair_takes_two_words_whatever_they_are_called(
+    inv: Callable[..., tuple[int, str, str]],
+) -> None:
+    code, out, _ = inv("weigh", "--two", "staging", "test", "--env", "x")
+    assert (code, out) == (0, "weighed ['staging', 'test'] x\n")
+    code, out, _ = inv("weigh", "--two", "staging", "own-task")
+    assert (code, out) == (0, "weighed ['staging', 'own-task'] \n")
+    code, out, _ = inv("weigh", "--two", "staging", "own-task", "own-task")
+    assert (code, out) == (0, "weighed ['staging', 'own-task'] \nown 1\n")
 
 
 def test_bare_words_go_to_the_option_of_their_task(inv: Callable[..., tuple[int, str, str]]) -> None:

@@ -19,6 +19,7 @@ def create_app(database: Path | None = None) -> Flask:
     app = Flask(__name__)
     app.config["DATABASE"] = database or default_database()
     app.config["RELEASE"] = os.environ.get("HANDRAIL_RELEASE", "development")
+    app.config["SECRET_KEY"] = os.environ.get("WEBAPP_SECRET_KEY")
     app.config["GREETING"] = os.environ.get("WEBAPP_GREETING", "Hello")
     app.register_blueprint(pages)
     return app
