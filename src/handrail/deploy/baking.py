@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.canary import Verdict, judge, line, sample
 from handrail.deploy.returning import insist
+from handrail.deploy.rollout import looks, step_name
 from handrail.errors import TaskFailedError
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def bake(run: Run) -> None:
                 else:
                     run.fleet.board.finish(host, "bake", took)
         if verdict.action == "return":
-            message = f"the canary ({_named(step)}) is returned: {verdict.why}"
-            raise TaskFailedError(message, step="bake", lines=_table(run))
+            message = f"the canary ({step_name(step)}) is returned: {verdict.why}"
+            raise TaskFailedError(message, step="bake", lines=looks(run.canary))
 
 
 def _split(run: Run, shares: dict[str, int]) -> None:
@@ -101,9 +102,9 @@ def _watch(run: Run, step: int | str, rules: Canary, hosts: Sequence[str], start
             "verdict": verdict.action,
             "why": verdict.why,
         }
-        _show(run, answers, rules, _named(step))
+        _show(run, answers, rules, step_name(step))
         if verdict.action != "bake":
-            run.job.printer.info(f"canary {_named(step)}: {verdict.action}: {verdict.why}")
+            run.job.printer.info(f"canary {step_name(step)}: {verdict.action}: {verdict.why}")
             return verdict
         if time.monotonic() - said > SAY_EVERY:
             said = time.monotonic()
@@ -116,24 +117,3 @@ def _show(run: Run, answers: dict[str, dict[str, Any]], rules: Canary, step: str
     for host, answer in answers.items():
         sides = [line(name, sample([answer[name]]), rules) for name in ("canary", "rest")]
         run.fleet.board.live(host, f"{step}: {' | '.join(' '.join(side.split()) for side in sides)}")
-
-
-def _named(step: int | str) -> str:
-    if isinstance(step, int):
-        return "1 host" if step == 1 else f"{step} hosts"
-    return f"{step.rstrip('%')} % of the traffic"
-
-
-def _table(run: Run) -> list[str]:
-    rows = []
-    for look in run.canary:
-        if "canary" not in look:
-            continue
-        rows.append(f"{_named(look['step'])}, {look['seconds']:.0f} s")
-        for name in ("canary", "rest"):
-            side = look[name]
-            rows.append(
-                f"  {name:<6}  {side['requests']:>7,} requests  {side['error_rate'] * 100:>5.1f} % errors  "
-                f"p{side['percentile']:g} {side['latency'] * 1000:,.0f} ms"
-            )
-    return rows

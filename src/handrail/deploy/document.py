@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.behind import to_remember
+from handrail.deploy.rollout import rollout
 from handrail.deploy.timeline import skew_ms
 from handrail.errors import HandrailError
 
@@ -82,6 +83,9 @@ def document(run: Run, result: str, error: HandrailError | None = None) -> dict[
             if result == "good" and host in run.committed
         },
         "behind": to_remember(run) if result == "good" else {},
+        "rollout": rollout(
+            target, run.fleet.hosts, [host for host in run.fleet.hosts if run.previous.get(host)], run.kind
+        ),
         "canary": run.canary,
         "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,
         "exit_code": error.exit_code if error else 0,

@@ -12,6 +12,7 @@ from handrail.deploy.failures import as_preflight, is_unreachable
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.preparing import MIB
 from handrail.deploy.release import service_for, variable_digests
+from handrail.deploy.rollout import rollout, sentences
 from handrail.deploy.session import Session, pack
 from handrail.errors import HandrailError
 
@@ -71,6 +72,7 @@ def make_plan(
         "commit": bundle.commit,
         "dirty": bundle.dirty,
         "strategy": target.strategy,
+        "rollout": rollout(target, fleet.hosts, [row["host"] for row in plans if row["running"]]),
         "variables": {name: str(value.value) for name, value in sorted(variables.items())},
         "migrate": {"command": service.migrate, "host": plans[0]["host"]} if service and service.migrate else None,
         "hosts": plans,
@@ -165,7 +167,6 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
             facts.append(("migration", migration["command"]))
             if row["irreversible"]:
                 facts.append(("", f"cannot be undone: {', '.join(row['irreversible'])}"))
-        facts.append(("strategy", plan["strategy"]))
         facts.append(("way back", row["way_back"]))
         if row["locked_by"]:
             facts.append(("locked", f"by {row['locked_by']}"))
@@ -177,6 +178,10 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
         printer.warn(f"{host} would be left out, and remembered: {why}")
     for host, debt in plan["stays_behind"].items():
         printer.warn(f"{host} {debt['sentence']}; it is not among --hosts, and would stay behind")
+    first, *rest = sentences(plan["rollout"])
+    printer.info(f"\nRoll-out\n  {first}")
+    for line in rest:
+        printer.info(f"    {line}")
     for problem in plan.get("problems", []):
         printer.warn(f"would refuse: {problem}")
     if plan.get("approval"):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.rollout import looks, sentences, step_name
+
 if TYPE_CHECKING:
     from handrail.ui import Printer
 
@@ -21,7 +23,8 @@ def github_summary(document: Mapping[str, Any]) -> str:
 
     Keys that are used: ``command``, ``environment``, ``app``, ``result`` (``good`` or how it ended),
     ``error`` (``{"message"}`` or None), ``release``, ``previous``, ``commit``, ``bundle``, ``url``,
-    ``seconds``, ``undo``, ``hosts``: a list of ``{"host", "to", "state", "seconds": {phase: seconds}}``.
+    ``seconds``, ``undo``, ``rollout``, ``canary`` (see `handrail.deploy.rollout`), ``hosts``: a list of
+    ``{"host", "to", "state", "seconds": {phase: seconds}}``.
     """
     parts = [_headline(document)]
     error = document.get("error") or {}
@@ -33,9 +36,22 @@ def github_summary(document: Mapping[str, Any]) -> str:
     hosts = [host for host in document.get("hosts") or [] if isinstance(host, Mapping)]
     if hosts:
         parts.append(_table(hosts))
+    if document.get("rollout"):
+        lines = sentences(document["rollout"])
+        parts.append("\n".join(f"{'  ' if line[0].isdigit() else '- '}{_inline(line)}" for line in lines))
+    if document.get("canary"):
+        parts.append(_canary(document["canary"]))
     if document.get("undo"):
         parts.append(f"To undo it: {_code(document['undo'])}")
     return "\n\n".join(parts) + "\n"
+
+
+def report_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return how the release came to all hosts, where that was more than one step: batches, or what a canary showed."""
+    facts = document["rollout"]
+    if document["canary"]:
+        return looks(document["canary"])
+    return sentences(facts)[:1] if facts["strategy"] == "rolling" and len(facts["batches"]) > 1 else []
 
 
 def annotate_failure(document: Mapping[str, Any], printer: Printer) -> None:
@@ -86,6 +102,20 @@ def _table(hosts: Sequence[Mapping[str, Any]]) -> str:
         row += [_inline(host.get("state") or "")] if has_states else []
         row += [f"{seconds[name]:.1f} s" if name in seconds else "" for name in phases]
         rows.append(row)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _canary(looks: Sequence[Mapping[str, Any]]) -> str:
+    rows = [["Canary", "Seconds", "Side", "Requests", "Errors", "Latency", "Verdict"]]
+    rows.append(["---", "---:", "---", "---:", "---:", "---:", "---"])
+    for look in looks:
+        for side in (name for name in ("canary", "rest") if name in look):
+            facts = look[side]
+            said = [_inline(f"{look['verdict']}: {look['why']}")] if side == "canary" else [""]
+            step = [step_name(look["step"]), f"{look['seconds']:.0f}"] if side == "canary" else ["", ""]
+            errors = f"{facts['error_rate'] * 100:.1f} %"
+            latency = f"p{facts['percentile']:g} {facts['latency'] * 1000:,.0f} ms"
+            rows.append([*step, side, f"{facts['requests']:,}", errors, latency, *said])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

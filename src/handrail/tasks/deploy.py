@@ -264,7 +264,7 @@ def _target(c: TaskContext, env: str, task: str) -> Target:
 
 def _finish(c: TaskContext, work: Any) -> None:
     """Run a deploy or rollback and print how it ended, also as the document of a failure."""
-    from handrail.deploy.report import annotate_failure
+    from handrail.deploy.report import annotate_failure, report_lines
     from handrail.errors import HandrailError
 
     try:
@@ -293,6 +293,8 @@ def _finish(c: TaskContext, work: Any) -> None:
         c.printer.success(
             f"{document['environment']} serves {document['release']}{url} after {document['seconds']:.1f} s"
         )
+        for line in report_lines(document):
+            c.printer.info(line)
         for host, debt in document["caught_up"].items():
             c.printer.info(f"{host} has caught up: it served {debt['serves'] or 'nothing'} before")
         for host, debt in document["behind"].items():

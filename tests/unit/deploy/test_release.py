@@ -89,6 +89,13 @@ def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse
         "problems": ["commit 0123456 has no record of inv check"],
         "undo": "",
         "hosts": [row],
+        "rollout": {
+            "strategy": "rolling",
+            "batches": [["web1"], ["web2", "web3"]],
+            "batch_wait": 90.0,
+            "max_failed": 1,
+            "seconds": 90.0,
+        },
         "left_out": {},
         "stays_behind": {},
     }
@@ -101,6 +108,8 @@ def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse
     assert "~ GREETING = two lines" in text
     assert "- OLD" in text
     assert "serves 1-a and should serve 2-b; it is brought along" in text
+    assert "rolling: 2 batches, 90 s between two (90 s of waiting); 1 may fail and be left out" in text
+    assert "2. 2 hosts: web2, web3" in text
     assert "would refuse: commit 0123456 has no record" in text
     assert "asks for the name 'staging'" in text
     assert "To undo it" not in text, "there is nothing to return to"
