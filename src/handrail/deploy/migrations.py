@@ -40,24 +40,27 @@ def irreversible_sentence(migrations: Mapping[str, Sequence[str]]) -> str:
     return f"{'; '.join(ran)}, which cannot be undone" if ran else ""
 
 
-def what_stays(run: Run) -> str:
-    """Return what a deploy that failed leaves in the database, and how safe that is for the release that serves."""
+def what_stays(run: Run, step: str = "") -> str:
+    """Return what a run that failed in ``step`` leaves in the database, and how safe that is for what serves."""
     if not run.migrated:
+        if step == "migrate" and run.kind == "deploy" and not run.schema:
+            return "how far the migration came, nobody can tell without migrate_state: look at the database"
         return "nothing is left to clean up"
     serving = next((release for release in run.previous.values() if release), "")
     if run.irreversible:
         names = " and ".join(run.irreversible)
         without = f", and {serving} serves without what it took away" if serving else ""
         return f"{names} ran and cannot be undone{without}: deploy a release that works with the schema as it is now"
+    what = "a part of the migration" if step == "migrate" else "the migration"
     where = f", with the schema at {_one_line(run.schema['after'])}" if run.schema else ""
     if not serving:
-        return f"the migration stays{where}, and the next deploy goes on from there"
+        return f"{what} stays{where}, and the next deploy goes on from there"
     proof = f"{serving} was found healthy with it" if run.activated else f"{serving} serves with it"
     service = run.job.target.service
     way = ""
     if run.schema and service and service.migrate_down:
         way = f"; once deployed, inv rollback --env {run.job.target.environment} --with-migrations takes it back"
-    return f"the migration stays{where}, and {proof}{way}"
+    return f"{what} stays{where}, and {proof}{way}"
 
 
 def _one_line(state: str) -> str:

@@ -89,7 +89,7 @@ def fail(run: Run, error: BaseException) -> HandrailError:
     kind = DeployReturnedError if run.activated else DeployFailedError
     return kind(
         f"{where}{why}",
-        next_step=f"fix the cause, then run it again; {what_stays(run)}",
+        next_step=f"fix the cause, then run it again; {what_stays(run, facts['step'])}",
         **facts,
     )
 

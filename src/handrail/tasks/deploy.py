@@ -303,5 +303,5 @@ def _finish(c: TaskContext, work: Any) -> None:
         if document["irreversible"]:
             names = " and ".join(document["irreversible"])
             c.printer.warn(f"{names} ran and cannot be undone: a rollback from here asks for --across-irreversible")
-        if document["previous"]:
+        elif document["previous"]:
             c.printer.info(f"To undo it: {document['undo']}")

@@ -768,6 +768,27 @@ def test_a_migration_that_a_signal_ends_is_a_failure_that_names_it(connect: Call
     assert refused.value.error["command"] == "python manage.py migrate"
 
 
+def test_what_a_migration_had_done_when_it_failed_is_in_the_history(connect: Callable[[], Client], app: Path) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    state = app.parent / "state"
+    state.write_text("0001")
+    launchers = {
+        "migrate": f"#!/bin/sh\necho applying 0002_drop\necho 0002 > {state}\necho applying 0003\nexit 1\n",
+        "migrate-state": f"#!/bin/sh\ncat {state}\n",
+    }
+    client.prepare("1-abc", {"a": b"a"}, launchers=launchers, irreversible=["0002_drop", "0003_drop"])
+    with pytest.raises(RefusalError, match="exited with 1") as refused:
+        client.call("migrate", command="migrate")
+    schema = {"before": "0001", "after": "0002"}
+    facts = {"migrated": True, "schema": schema, "irreversible": ["0002_drop", "0003_drop"]}
+    assert {key: refused.value.error[key] for key in facts} == facts
+    client.call("return", deploy="d1", reason="the migration failed", result="failed")
+    (entry,) = connect().hello["history"]
+    assert {key: entry[key] for key in facts} == facts
+
+
 class FakeManager:
     """A process manager of three shell lines: enough to start a process, stop it and tell its pid."""
 

@@ -72,6 +72,18 @@ def test_the_irreversible_migrations_of_every_release_between_are_named_once() -
         ({}, "nothing is left to clean up"),
         ({"migrated": True}, "the migration stays, and 1-a serves with it"),
         (
+            {"step": "migrate"},
+            "how far the migration came, nobody can tell without migrate_state: look at the database",
+        ),
+        ({"step": "migrate", "schema": {"before": "a", "after": "a"}}, "nothing is left to clean up"),
+        (
+            {"step": "migrate", "migrated": True, "schema": B},
+            (
+                "a part of the migration stays, with the schema at 'b', and 1-a serves with it; "
+                "once deployed, inv rollback --env test --with-migrations takes it back"
+            ),
+        ),
+        (
             {"migrated": True, "schema": {"before": "a", "after": "x\ny\nz"}, "activated": {"one"}},
             (
                 "the migration stays, with the schema at 'z' (and 2 more), and 1-a was found healthy with it; "
@@ -89,10 +101,12 @@ def test_the_irreversible_migrations_of_every_release_between_are_named_once() -
     ],
 )
 def test_a_failed_deploy_says_what_stays_in_the_database(changes: dict[str, object], words: str) -> None:
+    changes = dict(changes)
     service = SimpleNamespace(migrate_down="down")
     run = SimpleNamespace(
-        migrated=False, schema=None, irreversible=[], activated=set(), previous={"one": "1-a"},
+        kind="deploy", migrated=False, schema=None, irreversible=[], activated=set(), previous={"one": "1-a"},
         job=SimpleNamespace(target=SimpleNamespace(environment="test", service=service)),
     )  # fmt: skip
+    step = str(changes.pop("step", ""))
     vars(run).update(changes)
-    assert what_stays(run) == words  # type: ignore[arg-type]
+    assert what_stays(run, step) == words  # type: ignore[arg-type]
