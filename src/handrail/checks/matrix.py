@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handrail.checks.counts import Counts, read_counts, total
+from handrail.checks.failures import read_failures
 from handrail.checks.suite import REPORTS, fresh_report, require_module
 from handrail.checks.verdict import State, Verdict
 from handrail.errors import UsageError, did_you_mean
@@ -95,6 +96,7 @@ def run_matrix(
                 seconds,
                 f"inv test --python {version}",
                 remark or (counts[version].text if counted and version in counts else ""),
+                findings=read_failures(root / REPORTS / f"{session_name(version)}.xml") if state == "failed" else (),
             )
         )
     return verdicts, total(counts.values())

@@ -24,6 +24,7 @@ def show(verdict: Verdict, printer: Printer) -> None:
         printer.success(f"{verdict.name} passed in {verdict.seconds:.1f} s")
         if verdict.findings:
             printer.warn(f"{verdict.name}: {verdict.remark}")
+            annotate(verdict, printer)
         return
     said = f"{verdict.name}: {verdict.state}" + (f" ({verdict.remark})" if verdict.remark else "")
     if verdict.lines:
@@ -31,10 +32,20 @@ def show(verdict: Verdict, printer: Printer) -> None:
             for line in verdict.lines:
                 printer.output(line)
     printer.warn(said)
+    annotate(verdict, printer)
+
+
+def annotate(verdict: Verdict, printer: Printer) -> None:
+    """Attach what a check found to its lines, in GitHub Actions; elsewhere the tool's own lines have said the same."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        # Elsewhere the tool's own lines have just said the same.
         for finding in verdict.findings:
-            printer.annotate("error", finding.message, finding.file, finding.line)
+            level = "warning" if verdict.is_green else "error"
+            printer.annotate(level, f"{verdict.name}: {finding.message}", finding.file, finding.line)
+
+
+def summarize(title: str, verdicts: Sequence[Verdict], printer: Printer) -> None:
+    """Put the verdict table on the page that GitHub Actions shows for the job."""
+    printer.summary(as_markdown(title, verdicts))
 
 
 def show_table(title: str, verdicts: Sequence[Verdict], printer: Printer) -> None:
@@ -50,7 +61,11 @@ def show_table(title: str, verdicts: Sequence[Verdict], printer: Printer) -> Non
 def as_markdown(title: str, verdicts: Sequence[Verdict]) -> str:
     """Return the table for a GitHub step summary."""
     marks = {"passed": "✅ passed", "failed": "❌ failed", "not run": "⚠️ not run"}
-    rows = [f"| {v.name} | {marks[v.state]} | {v.seconds:.1f} | {v.remark} |" for v in verdicts]
+    remarks = [" ".join(verdict.remark.replace("|", "\\|").split()) for verdict in verdicts]
+    rows = [
+        f"| {v.name} | {marks[v.state]} | {v.seconds:.1f} | {remark} |"
+        for v, remark in zip(verdicts, remarks, strict=True)
+    ]
     return "\n".join([f"### {title}", "", "| check | verdict | seconds | |", "|---|---|---:|---|", *rows, ""])
 
 
@@ -79,7 +94,7 @@ def conclude(root: Path, outcome: CheckOutcome, printer: Printer) -> None:
     record = outcome.record
     document = {"command": "check", **asdict(record), "green": not record.problems()}
     show_table("check", outcome.verdicts, printer)
-    printer.summary(as_markdown("check", outcome.verdicts))
+    summarize("check", outcome.verdicts, printer)
     printer.result(document)
     for verdict in outcome.verdicts:
         if verdict.state == "not run":

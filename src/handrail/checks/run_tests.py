@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handrail.checks.counts import Counts, write_totals
 from handrail.checks.matrix import choose_versions, run_matrix
-from handrail.checks.report import show_table
+from handrail.checks.report import annotate, show_table, summarize
 from handrail.checks.suite import REPORTS, Selection, run_suite
 
 if TYPE_CHECKING:
@@ -41,16 +43,28 @@ def run_tests(
     verdicts: list[Verdict] = []
     counts = Counts()
     if not python:
-        verdict, counts = run_suite(root, project, selection, runner, printer.output)
+        with _folded("tests", printer):
+            verdict, counts = run_suite(root, project, selection, runner, printer.output)
+        annotate(verdict, printer)
         verdicts.append(verdict)
     if python or matrix:
         versions = choose_versions(project.checks.pythons, python)
         words = [*(["-m", selection.marker] if selection.marker else []), *selection.args]
-        more, matrix_counts = run_matrix(root, versions, runner, printer.output, words, counted=not project.checks.test)
+        counted = not project.checks.test
+        with _folded("tests on every Python, against the wheel", printer):
+            more, matrix_counts = run_matrix(root, versions, runner, printer.output, words, counted=counted)
+        for verdict in more:
+            annotate(verdict, printer)
         verdicts += more
         counts += matrix_counts
         show_table("tests", verdicts, printer)
         for absent in (verdict for verdict in more if verdict.state == "not run"):
             printer.warn(f"NOT TESTED: {absent.remark}")
+    summarize("test", verdicts, printer)
     write_totals(root / TOTALS, counts, is_red=any(verdict.state == "failed" for verdict in verdicts))
     return verdicts
+
+
+def _folded(title: str, printer: Printer) -> AbstractContextManager[None]:
+    """Return a log group in GitHub Actions; on a laptop the tests' own lines need no heading."""
+    return printer.section(title) if os.environ.get("GITHUB_ACTIONS") == "true" else nullcontext()

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handrail.checks.counts import Counts, read_counts
+from handrail.checks.failures import read_failures
 from handrail.checks.lint import pyproject_tools
-from handrail.checks.verdict import Verdict
+from handrail.checks.verdict import State, Verdict
 from handrail.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ def run_suite(
         remark = f"exit code {result.returncode}"
     elif result.returncode and not counts.failed:
         remark = f"{counts.text}, and pytest ended with {result.returncode}: see above (coverage floor?)"
-    return Verdict("test", "failed" if result.returncode else "passed", seconds, _command(selection), remark), counts
+    state: State = "failed" if result.returncode else "passed"
+    failures = read_failures(report) if result.returncode else ()
+    return Verdict("test", state, seconds, _command(selection), remark, findings=failures), counts
 
 
 def own_command(project: Project, selection: Selection, python: str) -> list[str]:

@@ -15,20 +15,21 @@ _GROUP = "check"
 def lint(c: TaskContext, fix: bool = False) -> None:
     """Check style, format, import contracts and workflow files."""
     from handrail.checks.lint import run_lint
-    from handrail.checks.report import require_green_verdicts, show
+    from handrail.checks.report import require_green_verdicts, show, summarize
     from handrail.commands import Runner
     from handrail.config.load import load_project
 
     verdicts = run_lint(c.root, Runner(c.printer.detail), load_project(c.root).checks, fix=fix)
     for verdict in verdicts:
         show(verdict, c.printer)
+    summarize("lint", verdicts, c.printer)
     require_green_verdicts(verdicts)
 
 
 @task(group=_GROUP, example="inv typecheck")
 def typecheck(c: TaskContext) -> None:
     """Check types with mypy, strict."""
-    from handrail.checks.report import require_green_verdicts, show
+    from handrail.checks.report import require_green_verdicts, show, summarize
     from handrail.checks.typecheck import run_typecheck
     from handrail.commands import Runner
     from handrail.config.load import load_project
@@ -39,6 +40,7 @@ def typecheck(c: TaskContext) -> None:
         return
     verdict = run_typecheck(c.root, Runner(c.printer.detail), declared)
     show(verdict, c.printer)
+    summarize("typecheck", [verdict], c.printer)
     require_green_verdicts([verdict])
 
 
@@ -89,10 +91,11 @@ def check(c: TaskContext, ci_results: bool = False, json: bool = False) -> None:
         import os
 
         from handrail.checks.ci_results import judge_results
-        from handrail.checks.report import show_table
+        from handrail.checks.report import show_table, summarize
 
         verdicts = judge_results(os.environ)
         show_table("jobs", verdicts, c.printer)
+        summarize("jobs", verdicts, c.printer)
         return require_green_verdicts(verdicts)
 
     from handrail.checks.check import run_check

@@ -106,7 +106,7 @@ def test_findings_become_annotations_in_github_actions_only(monkeypatch: pytest.
     assert printer.lines("annotate") == []
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     show(red, printer)
-    assert printer.lines("annotate") == ["error F401 unused a.py:3"]
+    assert printer.lines("annotate") == ["error style: F401 unused a.py:3"]
 
 
 def test_the_step_summary_names_each_check() -> None:
