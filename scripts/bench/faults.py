@@ -190,7 +190,11 @@ class Campaign:
     def show(self) -> None:
         """Print the tables as they stand in docs/reliability.md."""
         seconds = time.monotonic() - self.started
-        numbers = f"--count {self.options.count} --seed {self.options.seed} --jobs {self.options.jobs}"
+        numbers = (
+            f"--only {self.options.only}"
+            if self.options.only
+            else f"--count {self.options.count} --seed {self.options.seed} --jobs {self.options.jobs}"
+        )
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         print(
             f"\n`{numbers}`, on a machine with {os.cpu_count()} virtual cores and {memory:.0f} GiB of memory, "

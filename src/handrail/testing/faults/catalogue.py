@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import subprocess
 import time
@@ -22,6 +21,20 @@ if TYPE_CHECKING:
 
 Work = Callable[["Strike"], None]
 BASHRC = "/home/deploy/.bashrc"
+# Stands before the host's own python3, and changes nothing but the date in what is given with -c, as the agent is.
+WRONG_CLOCK = """\
+#!/bin/sh
+flags=
+while [ $# -gt 0 ] && [ "$1" != -c ]; do
+    flags="$flags $1"
+    shift
+done
+[ "$1" = -c ] || exec /usr/bin/python3 $flags
+code="$2"
+shift 2
+exec /usr/bin/python3 $flags -c "import time; time.time = (lambda now: lambda: now() + {seconds})(time.time)
+$code" "$@"
+"""
 ALL = (*UNTIL_PREPARED, *FROM_ACTIVATION)
 WITH_DECISION = (*ALL, DECIDED, "held")
 # Per cent of what a client sends in a deploy: in the key exchange, before the agent, in the upload, and among its last
@@ -188,14 +201,18 @@ def leave_a_link(strike: Strike) -> None:
 
 
 def skew_clock(days: int, strike: Strike) -> None:
-    """Set the clock wrong for all that a login starts: a container has its machine's, so programs are told another."""
-    host = strike.host
-    library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1".replace("x86_64", platform.machine())
+    """Set the clock wrong for the agent and its guardian: a container has its machine's, so they are told another.
+
+    Not with libfaketime: it also changes the clock that measures spans of time, but not every wait that goes by it.
+    """
+    host, folder = strike.host, "/home/deploy/wrong-clock"
+    script = WRONG_CLOCK.replace("{seconds}", str(days * 86400))
+    host.run_as_root(f"mkdir -p {folder}; cat > {folder}/python3; chmod 755 {folder}/python3", stdin=script)
     # The first line: what comes later in Debian's file is for interactive shells.
-    host.run_as_root(f"test -e {library} && sed -i '1i export LD_PRELOAD={library} FAKETIME={days:+d}d' {BASHRC}")
-    strike.after.callback(host.run_as_root, f"sed -i '/faketime/d' {BASHRC}")
-    year = int(host.run("python3 -I -S -c 'import time; print(time.gmtime().tm_year)'").stdout)
-    assert year != time.gmtime().tm_year, "the host's clock is right"
+    host.run_as_root(f"sed -i '1i export PATH={folder}:$PATH' {BASHRC}")
+    strike.after.callback(host.run_as_root, f"sed -i '/wrong-clock/d' {BASHRC}; rm -rf {folder}")
+    off = float(host.run("python3 -I -S -c 'import time; print(time.time())'").stdout) - time.time()
+    assert abs(off - days * 86400) < 3600, "the host's clock is right"
 
 
 def deploy_at_the_same_time(strike: Strike) -> None:

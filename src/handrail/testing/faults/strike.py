@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from handrail.testing.container import ContainerHost
@@ -93,7 +94,7 @@ def strike(
             fault.inject(struck)
         if watcher is not None:
             watcher.go_on()
-        done = finish(client, 120)
+        done = last_word(finish(client, 120))
         reached = reached and fault.happened(struck)
     broken = scene.settle()
     broken += command.look(scene, old, done, fault.undecided)
@@ -106,6 +107,13 @@ def strike(
     scene.note(versions, is_decided=not fault.undecided)
     broken += scene.deploy_good() if go_on else []
     return Outcome(f"{command.name}: {fault.name}", moment, reached, done.returncode, serves, broken, done)
+
+
+def last_word(done: Finished) -> Finished:
+    """Return what a client said: one that a signal catches after its last word has already ended with that."""
+    if done.returncode in (-signal.SIGINT, -signal.SIGTERM) and done.stdout.rstrip().endswith("}"):
+        return replace(done, returncode=done.document["exit_code"])
+    return done
 
 
 def watch(scene: Scene, host: ContainerHost, command: Command, moment: str, delay: float) -> Watcher:
