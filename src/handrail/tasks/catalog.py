@@ -19,6 +19,7 @@ MODULES: dict[str, str] = {
     "completion": "",
     "checks": "",
     "doctor": "",
+    "fingerprint": "",
     "ci": "",
     "build": "",
     "host": "host",
