@@ -16,11 +16,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from handrail.testing.host import (
     Host,
+    Started,
     answers_ssh,
     free_port,
     make_key,
@@ -29,9 +28,6 @@ from handrail.testing.host import (
     write_client_files,
 )
 from handrail.testing.sshd import sshd_config
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 ADDRESSES_EACH = 16
 """What one sshd listens on at most (MAX_LISTEN_SOCKS)."""
@@ -63,7 +59,7 @@ class LoopbackHost(Host):
         return ""
 
 
-class LoopbackFleet:
+class LoopbackFleet(Started):
     """``count`` hosts, ``hosts``, from ``host-001`` on.
 
     Args:
@@ -80,7 +76,8 @@ class LoopbackFleet:
         self._port = free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start the SSH servers and wait until they answer."""
         sshd = require_program("sshd", "Debian: apt install openssh-server")
         (self.folder / "client").mkdir(parents=True)
         identity = self.folder / "client" / "id_ed25519"
@@ -97,19 +94,9 @@ class LoopbackFleet:
         login.chmod(0o755)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        try:
-            for first in range(0, self._count, ADDRESSES_EACH):
-                self._start(sshd, first // ADDRESSES_EACH, self.hosts[first : first + ADDRESSES_EACH])
-            wait_until(lambda: all(answers_ssh(h.address, h.port) for h in self.hosts), "the fleet's sshd to answer")
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        for first in range(0, self._count, ADDRESSES_EACH):
+            self._start(sshd, first // ADDRESSES_EACH, self.hosts[first : first + ADDRESSES_EACH])
+        wait_until(lambda: all(answers_ssh(h.address, h.port) for h in self.hosts), "the fleet's sshd to answer")
 
     def stop(self) -> None:
         """End the SSH servers; sessions that are open end with their clients."""
@@ -139,7 +126,7 @@ class LoopbackFleet:
             self._processes.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
 
-class Distance:
+class Distance(Started):
     """A delay in front of hosts, as of a network: ``hosts`` are the same ones, ``seconds`` of round-trip time away.
 
     Bandwidth is not limited. One process with one event loop serves all of them, see `handrail.testing.delay`.
@@ -151,10 +138,11 @@ class Distance:
         self._behind = list(hosts)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start the delay and wait until the hosts answer through it."""
         if not self._seconds:
             self.hosts = self._behind
-            return self
+            return
         port = free_port()
         self.hosts = [copy.copy(host) for host in self._behind]
         ways = []
@@ -167,14 +155,13 @@ class Distance:
         self._process.stdin.write(json.dumps(ways).encode() + b"\n")
         self._process.stdin.flush()
         wait_until(lambda: all(answers_ssh(h.address, h.port) for h in self.hosts), "the delay to listen", 60)
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
+        """End the delay, and the connections through it."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+            self._process = None
 
 
 _LOGIN = """#!/bin/sh

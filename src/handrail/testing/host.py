@@ -47,7 +47,32 @@ class Answer:
         return json.loads(self.text)
 
 
-class Host(ABC):
+class Started(ABC):
+    """What runs as long as its ``with`` block; a start that fails leaves nothing behind."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, and wait until it can be used."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it; calling it again does nothing."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Host(Started):
     """A running machine, as seen from SSH.
 
     Attributes:
@@ -82,19 +107,6 @@ class Host(ABC):
     @abstractmethod
     def ssh_log(self) -> str:
         """Return what the SSH server has logged, at DEBUG1 or more."""
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def ssh_config(self) -> str:
         """Return this host's block of an ssh_config file, without the known_hosts file."""
