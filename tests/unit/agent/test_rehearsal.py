@@ -118,6 +118,17 @@ def test_a_host_without_the_programs_is_told_which_package_has_them(app: App, mo
         server(app).look(0)
 
 
+def test_a_server_that_does_not_answer_is_refused_in_the_programs_words(app: App, tmp_path: Path) -> None:
+    program = tmp_path / "psql"
+    program.write_text("#!/bin/sh\necho 'psql: error: connection to server failed: refused' >&2\nexit 2\n")
+    program.chmod(0o755)
+    found = server(app)
+    found.environment["PATH"] = str(tmp_path)
+    with pytest.raises(Refused, match=r"^psql: error: connection to server failed: refused$") as refused:
+        found.call(["psql"])
+    assert refused.value.facts["returncode"] == 2
+
+
 def test_no_argument_of_a_program_holds_the_password(app: App) -> None:
     (note,) = server(app).undo()
     assert "very secret" not in " ".join(note["argv"])

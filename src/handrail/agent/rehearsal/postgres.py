@@ -183,7 +183,6 @@ class Postgres:
             raise Refused("copy", "%s did not end within 600 s" % argv[0]) from None
         if done.returncode != 0:
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no word from it"]
-            raise Refused(
-                "copy", "%s: %s" % (argv[0], lines[0]), command=argv[0], returncode=done.returncode, lines=lines[-20:]
-            )
+            why = lines[0] if lines[0].startswith(argv[0]) else "%s: %s" % (argv[0], lines[0])
+            raise Refused("copy", why, command=argv[0], returncode=done.returncode, lines=lines[-20:])
         return done.stdout.decode("utf-8", "replace")
