@@ -1,4 +1,4 @@
-"""Whether Paramiko's encryption limits an upload: processor time for a bulk stream, and the time of a login, beside ssh.
+"""Whether Paramiko's encryption limits an upload: processor time of a bulk stream, and the time of a login, beside ssh.
 
 Both talk to one OpenSSH server on loopback, Paramiko through the factory that every deploy uses. The stream's
 processor time is the client's alone: `cat` on the server throws it away.
@@ -55,16 +55,22 @@ def main() -> None:
             connection.close()
             return took
 
+        def run_ssh(command: str, stdin: bytes = b"") -> None:
+            subprocess.run([*ssh, command], input=stdin, stderr=subprocess.DEVNULL, check=True)
+
         def ssh_stream() -> float:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([*ssh, SINK], input=data, check=True)
+            run_ssh(SINK, data)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
         paramiko_login().close()  # the imports are none of its business
         rows = {
             "Paramiko": (paramiko_stream, lambda: wall(lambda: paramiko_login().close())),
-            "ssh": (ssh_stream, lambda: wall(lambda: subprocess.run([*ssh, "true"], check=True))),
+            "ssh": (
+                ssh_stream,
+                lambda: wall(lambda: subprocess.run([*ssh, "true"], stderr=subprocess.DEVNULL, check=True)),
+            ),
         }
         print(f"{'':<10}{f'{asked.megabytes} MB, s of processor':>26}{'login, s':>12}")
         for title, (stream, login) in rows.items():

@@ -158,6 +158,7 @@ class App:
         swept = []
         for name in (
             glob.glob(self.path("*.tmp"))
+            + glob.glob(self.path(".*.tmp"))
             + glob.glob(self.path("slots", "*.tmp"))
             + glob.glob(os.path.join(self.store, "objects", "*", "*.tmp"))
         ):

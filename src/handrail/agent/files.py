@@ -7,17 +7,25 @@ import time
 from handrail.agent.refusal import Refused
 
 
-def write_atomic(path, text, mode=0o600):
-    """Write a file so that a reader, or a power cut, sees the old content or the new."""
-    temporary = "%s.%d.%d.tmp" % (path, os.getpid(), time.monotonic_ns())
+def write_atomic(path, text, mode=0o600, check=None):
+    """Write a file so that a reader, or a power cut, sees the old content or the new.
+
+    ``check`` is called with the name under which the new one is complete; where it raises, the old one stays.
+    """
+    # Where a folder's files are included, one with a dot at the front is not.
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, ".%s.%d.%d.tmp" % (name, os.getpid(), time.monotonic_ns()))
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
             stream.write(text)
             stream.flush()
+            os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
+        if check is not None:
+            check(temporary)
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         # On a full disk every inode and block counts.
         os.unlink(temporary)
         raise
@@ -28,7 +36,6 @@ def write_as_root(path, text, mode):
     if os.geteuid() == 0:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write_atomic(path, text, mode)
-        os.chmod(path, mode)
         return
     import subprocess
 

@@ -6,11 +6,14 @@ finished: half an installation would be worse than one too many.
 
 import contextlib
 import fcntl
+import functools
+import glob
 import os
 import pwd
 import time
 
 from handrail.agent.commands import how_it_ended, run
+from handrail.agent.files import write_atomic
 from handrail.agent.refusal import Refused
 from handrail.hosts.program.account import acting_as, run_as
 from handrail.hosts.program.looking import owner_and_mode, read_text
@@ -107,22 +110,10 @@ def write_file(_program, action):
             if owner_and_mode(path)["mode"] != mode:
                 os.chmod(path, mode)
             return
-        # Where a folder's files are included, one with a dot at the front is not.
-        temporary = os.path.join(os.path.dirname(path), ".handrail-%d.tmp" % os.getpid())
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, mode)
-            check_file(action, temporary)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        folder, name = os.path.split(path)
+        for left in glob.glob(os.path.join(glob.escape(folder), ".%s.*.tmp" % glob.escape(name))):
+            os.unlink(left)  # a set-up was killed here, and this one has its lock
+        write_atomic(path, content, mode, functools.partial(check_file, action))
 
 
 def check_file(action, temporary):
