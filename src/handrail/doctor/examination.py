@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handrail.diagnosis import Diagnosis
 from handrail.doctor.report import show_part
+from handrail.errors import HandrailError
 
 if TYPE_CHECKING:
     from handrail.commands import Runner
     from handrail.config.schema import Project
-    from handrail.diagnosis import Diagnosis
     from handrail.ui import Printer
 
 
@@ -32,8 +34,8 @@ class Examination:
             show_part(name, findings, self.remarks[name], printer)
 
 
-def examine(root: Path, project: Project, runner: Runner) -> Examination:
-    """Look at this machine, the project, and laptop against CI."""
+def examine(root: Path, project: Project, runner: Runner, tasks: Collection[str] = ()) -> Examination:
+    """Look at this machine, the project, and laptop against CI, which may call each of ``tasks``."""
     from handrail.checks.drift import check_tools
     from handrail.doctor.machine import look_at_machine
     from handrail.doctor.project import look_at_project
@@ -43,22 +45,23 @@ def examine(root: Path, project: Project, runner: Runner) -> Examination:
         ("machine", lambda: look_at_machine(root, project, runner)),
         ("project", lambda: (look_at_project(root, project, runner), "")),
         ("contract", lambda: (_contract(root, project, runner), "")),
-        ("parity", lambda: (look(root, project, check_tools(root, project), machine=True), "")),
+        ("parity", lambda: (look(root, project, check_tools(root, project), tasks=tasks, machine=True), "")),
     ]
     whole = Examination()
     for name, part in parts:
-        whole.parts[name], whole.remarks[name] = part()
+        try:
+            whole.parts[name], whole.remarks[name] = part()
+        except HandrailError as error:
+            # One part that cannot be looked at must not hide the others.
+            whole.parts[name], whole.remarks[name] = [_of_error(error)], ""
     return whole
 
 
 def _contract(root: Path, project: Project, runner: Runner) -> list[Diagnosis]:
-    import os
-
     from handrail.config.audit import audit
-    from handrail.diagnosis import Diagnosis
-    from handrail.errors import ConfigError
 
-    try:
-        return audit(root, project, os.environ, runner).findings
-    except ConfigError as error:
-        return [Diagnosis("env-file", "error", error.message, mend=error.next_step)]
+    return audit(root, project, os.environ, runner).findings
+
+
+def _of_error(error: HandrailError) -> Diagnosis:
+    return Diagnosis("not-examined", "error", error.message, mend=error.next_step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,12 @@ from handrail.parity.programs import programs_missing_here
 from handrail.parity.pythons import lists_that_differ
 from handrail.parity.sides import checks_on_one_side
 from handrail.parity.sources import Sources, read_all
-from handrail.parity.steps import actions_of_two_versions, actions_that_are_not_pinned, steps_that_are_no_task
+from handrail.parity.steps import (
+    actions_of_two_versions,
+    actions_that_are_not_pinned,
+    steps_that_are_no_task,
+    tasks_that_do_not_exist,
+)
 from handrail.parity.versions import tools_of_two_versions
 
 if TYPE_CHECKING:
@@ -29,15 +34,20 @@ RULES: tuple[Callable[[Sources], Iterator[Diagnosis]], ...] = (
 _IGNORE = re.compile(r"#.*?\bhandrail:\s*ignore\[([a-z, -]+)\]")
 
 
-def look(root: Path, project: Project, tools: tuple[str, ...], *, machine: bool = False) -> list[Diagnosis]:
+def look(
+    root: Path, project: Project, tools: tuple[str, ...], *, tasks: Collection[str] = (), machine: bool = False
+) -> list[Diagnosis]:
     """Return every finding, in the order of files and lines.
 
     Args:
         tools: what ``inv check`` runs, see `Sources`.
+        tasks: every task that the project has; empty: calls of unknown ones are not looked for.
         machine: ask also whether this machine has what CI uses.
     """
     sources = read_all(root, project, tools)
     found = [*sources.problems, *(finding for rule in RULES for finding in rule(sources))]
+    if tasks:
+        found += tasks_that_do_not_exist(sources, tasks)
     if machine:
         found += programs_missing_here(sources)
     found = [finding for finding in dict.fromkeys(found) if not is_ignored(root, finding)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from handrail.diagnosis import Diagnosis
-from handrail.parity.words import is_bootstrap, is_task
+from handrail.errors import did_you_mean
+from handrail.parity.words import bare, is_bootstrap, is_task, program
 
 if TYPE_CHECKING:
     from handrail.parity.sources import Sources
@@ -31,6 +32,26 @@ def steps_that_are_no_task(sources: Sources) -> Iterator[Diagnosis]:
                     line,
                     mend="make it a task of tasks.py or a check of [tool.handrail.checks.extra], and call that",
                 )
+
+
+def tasks_that_do_not_exist(sources: Sources, known: Collection[str]) -> Iterator[Diagnosis]:
+    """Yield each call of a task that the project does not have: CI will say so, after some minutes."""
+    for workflow in sources.workflows:
+        for step in workflow.steps:
+            for line, words in step.commands() if step.is_shell else ():
+                left = bare(words)
+                called = next((word for word in left[1:] if not word.startswith("-")), "")
+                # Behind an option of inv's own its value stands, and a variable is known to the runner alone.
+                is_plain = left[1:2] == [called] and "$" not in called
+                if program(left) in ("inv", "invoke") and is_plain and called not in known:
+                    yield Diagnosis(
+                        "task-unknown",
+                        "error",
+                        f"no task is called {called!r}{did_you_mean(called, known)}",
+                        step.file,
+                        line,
+                        mend="inv --list shows the tasks",
+                    )
 
 
 def actions_that_are_not_pinned(sources: Sources) -> Iterator[Diagnosis]:

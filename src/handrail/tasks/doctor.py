@@ -26,7 +26,7 @@ def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False)
 
     project = load_project(c.root)
     runner = Runner(c.printer.detail)
-    found = examine(c.root, project, runner)
+    found = examine(c.root, project, runner, known_tasks())
     done: list[str] = []
     if fix and any(finding.repair for finding in found.findings):
         done, failed = mend(c.root, found.findings, runner)
@@ -34,11 +34,20 @@ def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False)
             c.printer.success(f"mended: {sentence}")
         for sentence in failed:
             c.printer.warn(f"not mended: {sentence}")
-        found = examine(c.root, project, runner)
+        found = examine(c.root, project, runner, known_tasks())
     found.show(c.printer)
     c.printer.result(document(found.parts, mended=done))
     fixable = not fix and any(finding.repair for finding in found.findings)
     return require_well(found.findings, c.printer, fixable=fixable)
+
+
+def known_tasks() -> list[str]:
+    """Return every task, the project's own too, by each of its names; none outside of `inv`."""
+    import sys
+
+    program = getattr(sys.modules.get("invoke.main"), "program", None)
+    names = getattr(getattr(program, "collection", None), "task_names", None) or {}
+    return [*names, *(alias for aliases in names.values() for alias in aliases)]
 
 
 def _hosts(c: TaskContext, env: str, *, fix: bool) -> None:

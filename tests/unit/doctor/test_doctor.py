@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from handrail.commands import Runner
 from handrail.config.load import load_project
 from handrail.diagnosis import Addition, Command, Diagnosis, ModeChange, Replacement
+from handrail.doctor.examination import examine
 from handrail.doctor.mending import mend
 from handrail.doctor.project import look_at_project
 from handrail.doctor.report import counted, document, require_well, show_part
@@ -114,3 +116,30 @@ def test_files_with_secrets_that_others_or_git_could_see_are_errors_and_can_be_r
 
     assert codes == {"dotenv-not-ignored", "secrets-readable", "secrets-not-ignored"}
     assert left == set()
+
+
+def test_a_part_that_cannot_be_looked_at_does_not_hide_the_others(root: Path) -> None:
+    (root / "env").mkdir()
+    (root / "env" / "example.env").write_text("NO_MACHINE_LINE=\n")
+
+    found = examine(root, load_project(root), Runner())
+
+    assert [each.code for each in found.parts["contract"]] == ["not-examined"]
+    assert "env/example.env:1" in found.parts["contract"][0].message
+    assert list(found.parts) == ["machine", "project", "contract", "parity"]
+
+
+def test_every_code_of_a_finding_is_in_the_document() -> None:
+    code_word = re.compile(
+        r'''(?:Diagnosis\(\s*|yield \(?\s*|_of_error\(error, )"([a-z]+(?:-[a-z]+)+)"'''
+        r'''|(?:return|code =) "(host-[a-z]+)"'''
+    )
+    source = Path(__file__).parents[3] / "src" / "handrail"
+    texts = [path.read_text() for folder in ("doctor", "parity", "config") for path in (source / folder).rglob("*.py")]
+    codes = {next(filter(None, match)) for text in texts for match in code_word.findall(text)}
+    documented = set(
+        re.findall(r"`([a-z]+(?:-[a-z]+)+)`", (Path(__file__).parents[3] / "docs" / "doctor.md").read_text())
+    )
+
+    assert {"run-not-a-task", "host-key", "env-missing", "host-shell-slow", "secrets-readable"} <= codes
+    assert codes - documented == set()

@@ -247,6 +247,16 @@ def test_composite_actions_are_read_too(repository: Repository) -> None:
     ]
 
 
+def test_a_task_that_does_not_exist_is_named_with_the_nearest(repository: Repository) -> None:
+    repository.change(CI_FILE, STEP, STEP + "      - run: inv lnt --fix\n      - run: inv -e lint && inv $TASK\n")
+    project = load_project(repository.root)
+
+    (finding,) = look(repository.root, project, check_tools(repository.root, project), tasks=["lint", "check"])
+
+    assert (finding.code, finding.line) == ("task-unknown", 8)
+    assert "did you mean 'lint'?" in finding.message
+
+
 def test_the_noxfile_is_read_without_running_it(repository: Repository) -> None:
     repository.write(
         "noxfile.py",
