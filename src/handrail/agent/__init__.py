@@ -22,20 +22,29 @@ the lock does.
 
 from __future__ import annotations
 
+import ast
+import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from handrail.agent.protocol import ACTIVE, MARKER, SIDE_BY_SIDE, WANTED
 
-__all__ = ["ACTIVE", "BOOTSTRAP", "FLAGS", "MARKER", "SIDE_BY_SIDE", "WANTED", "greeting", "modules", "program", "text"]
+__all__ = ["ACTIVE", "BOOTSTRAP", "MARKER", "SIDE_BY_SIDE", "WANTED", "command", "modules", "program", "text"]
 
 # Neither the user's PYTHON* variables nor what is installed beside Python may change the agent; it starts sooner, too.
 FLAGS = ["-I", "-S"]
 
-# Reads "<length>\n<zlib data>" from standard input and runs it; later requests follow on the same stream.
+# Runs what its argument holds.
+_UNPACK = (
+    "import sys,zlib,binascii;exec(compile(zlib.decompress(binascii.a2b_base64(sys.argv[1])),'handrail-agent','exec'))"
+)
+
+# For a program that is started through a shell of its own. Reads "<length>\n<zlib data>" from standard input and runs
+# it; later requests follow on the same stream.
 BOOTSTRAP = (
     "import sys,zlib;i=sys.stdin.buffer;n=int(i.readline());"
     "exec(compile(zlib.decompress(i.read(n)),'handrail-agent','exec'))"
@@ -59,20 +68,23 @@ def modules(*further: str) -> dict[str, str]:
     return found
 
 
-@cache
-def greeting() -> bytes:
-    """Return the agent's first part with its length, as the bootstrap reads it.
+def command(requests: Sequence[bytes] = (), *further: str, main: str = "handrail.agent.main") -> str:
+    """Return the command that starts the agent: its first part, and the first requests, are in its argument.
 
-    It goes on with the agent as it is kept on the host, or answers `WANTED` and waits for its `text`.
+    A server opens a command's standard input only when it has started it, so what is in the command arrives a round
+    trip earlier. It goes on with the agent as it is kept on the host, or answers `WANTED` and waits for its `text`.
+
+    Args:
+        requests: lines of the protocol; they are for everybody to see on the host, so they hold no secret.
     """
-    digest = hashlib.sha256(json.dumps(modules()).encode()).hexdigest()[:32]
-    return _first_part(digest, "handrail.agent.main")
+    first = base64.b64encode(zlib.compress(_first_part(_digest(*further), main, requests).encode(), 9)).decode()
+    return f'exec python3 {" ".join(FLAGS)} -u -c "{_UNPACK}" {first}'
 
 
 @cache
-def text() -> bytes:
+def text(*further: str) -> bytes:
     """Return the agent's modules, for the host that asks for them."""
-    return _packed(json.dumps(modules()))
+    return _packed(json.dumps(modules(*further)))
 
 
 @cache
@@ -80,14 +92,28 @@ def program(*further: str, main: str) -> bytes:
     """Return a program of the agent's modules and further ones, first part and all, as the bootstrap reads it.
 
     Args:
-        main: the module whose ``main()`` is run.
+        main: the module whose ``main(stdin)`` is run.
     """
-    return _first_part("", main) + _packed(json.dumps(modules(*further)))
+    return _packed(_first_part("", main)) + text(*further)
 
 
-def _first_part(digest: str, main: str) -> bytes:
-    starting = Path(__file__).with_name("starting.py").read_text(encoding="utf-8")
-    return _packed(f"{starting}\n\nstart({digest!r}, {main!r}, {WANTED!r})\n")
+@cache
+def _digest(*further: str) -> str:
+    return hashlib.sha256(json.dumps(modules(*further)).encode()).hexdigest()[:32]
+
+
+@cache
+def _starting() -> str:
+    """Return the first part without what only a reader needs, since every start pays for its length."""
+    tree = ast.parse(Path(__file__).with_name("starting.py").read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _first_part(digest: str, main: str, requests: Sequence[bytes] = ()) -> str:
+    return f"{_starting()}\nstart({digest!r}, {main!r}, {WANTED!r}, {list(requests)!r})\n"
 
 
 def _packed(content: str) -> bytes:

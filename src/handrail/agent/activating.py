@@ -67,7 +67,8 @@ def activate(agent, request, _payload):
     if service and instances.proxy:
         moves = moves or instances.proxy.live_port() != service.spec["port"]
     ago = None if switched is None else round(time.monotonic() - switched, 4)
-    return {"from": state["from"], "moves": moves or goal != "web", "switched_ago": ago}
+    agent.moves = moves or goal != "web"
+    return {"from": state["from"], "moves": agent.moves, "switched_ago": ago}
 
 
 def arm(agent, transaction, spec, lease, step, promotes=False, **changes):

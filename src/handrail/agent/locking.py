@@ -32,16 +32,27 @@ def lock_state(agent):
 
 
 def lock(agent, request, _payload):
-    """Take the host's deploy lock; then finish what a dead deploy left."""
+    """Take the host's deploy lock; then finish what a dead deploy left.
+
+    ``gently``: only where that changes nothing, because there is a lock's file and nothing to finish; else the answer
+    is ``{"taken": False}``. So it can travel with a request that may find that this host is to be left alone.
+    """
+    if request.get("gently") and not os.path.isfile(agent.app.path("lock")):
+        return {"taken": False}
     if not is_writable(agent.app.folder):
         raise Refused("os", "%s cannot be written by user %s" % (agent.app.folder, user_name()))
     agent.app.make_folders()
     take(agent, request.get("wait", 0))
+    left = Transaction(agent.app).state()
+    if request.get("gently") and left and left["step"] not in ("returned", "held"):
+        unlock(agent, request, b"")
+        return {"taken": False}
     os.ftruncate(agent.lock_fd, 0)
     os.pwrite(agent.lock_fd, json.dumps(request["holder"]).encode(), 0)
     recovered = "; ".join(filter(None, [leftovers.sweep(agent.app), Transaction(agent.app).recover()]))
     state = Transaction(agent.app).state()
     return {
+        "taken": True,
         "recovered": recovered,
         "transaction": public_state(state),
         "number": agent.app.last_number(),
@@ -51,6 +62,8 @@ def lock(agent, request, _payload):
 
 def take(agent, wait):
     """Take the lock, waiting up to ``wait`` seconds for whoever holds it; None: not at all."""
+    if agent.lock_fd is not None:
+        return  # it is ours: a committed host that has to go back is asked again
     fd = os.open(agent.app.path("lock"), os.O_RDWR | os.O_CREAT, 0o644)
     # Half a second at least: `inv status` probes the lock for an instant.
     deadline = time.monotonic() + (-1 if wait is None else max(0.5, wait))

@@ -33,17 +33,17 @@ def operation(name):
     return getattr(import_module("handrail.agent." + MODULES[name]), {"return": "return_"}.get(name, name))
 
 
-def main():
-    """Serve one client over standard input and output."""
-    serve(operation)
+def main(stdin):
+    """Serve one client over this input and standard output."""
+    serve(stdin, operation)
 
 
-def serve(operation_of, at_end=None):
+def serve(stdin, operation_of, at_end=None):
     """Serve one client until it goes; ``at_end`` is called with the agent then, while the lock is still held."""
     for number in (signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)
-    agent = Agent(operation_of, sys.stdin.buffer, sys.stdout.buffer)
+    agent = Agent(operation_of, stdin, sys.stdout.buffer)
     agent.serve()
     if at_end:
         at_end(agent)

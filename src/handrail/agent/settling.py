@@ -11,9 +11,14 @@ from handrail.agent.transaction import Transaction
 from handrail.agent.workers import bring, installed_workers, read_scale, write_scale
 
 
-def settle(agent, _request, _payload):
-    """Bring the background processes to the release that serves now, before anybody decides to keep it."""
+def settle(agent, request, _payload):
+    """Bring the background processes to the release that serves now, before anybody decides to keep it.
+
+    ``if_it_serves``: not yet where activation has left the traffic to be moved.
+    """
     must_hold_lock(agent)
+    if request.get("if_it_serves") and agent.moves:
+        return {"processes": []}
     transaction = Transaction(agent.app)
     state = transaction.state()
     wanted = processes_of(agent.app, state["release"], (state.get("service") or {}).get("processes") or {})

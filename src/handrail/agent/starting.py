@@ -42,15 +42,13 @@ class Modules:
         return self.is_kept
 
     def receive(self, stdin):
-        """Read the modules' texts as ``<length>\\n<zlib data>``; what was sent before that is passed over."""
+        """Read the modules' texts as ``<length>\\n<zlib data>``."""
         import json
 
-        line = stdin.readline()
-        while line and not line.strip().isdigit():
-            line = stdin.readline()
-        if not line:
+        length = stdin.readline().strip()
+        if not length.isdigit():
             raise SystemExit(1)
-        self.texts = json.loads(zlib.decompress(stdin.read(int(line))))
+        self.texts = json.loads(zlib.decompress(stdin.read(int(length))))
 
     def code(self, name):
         """Return a module's code, marshalled; b"" for a package."""
@@ -73,24 +71,38 @@ class Modules:
             exec(marshal.loads(code), module.__dict__)  # noqa: S102, S302 - what an import does
 
 
+class Input:
+    """Standard input, after lines that came with the command."""
+
+    def __init__(self, lines, stream):
+        self.lines = lines
+        self.read = stream.read
+        self.stream = stream
+
+    def readline(self):
+        return self.lines.pop(0) if self.lines else self.stream.readline()
+
+
 def kept_path(digest):
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(cache, "handrail", "agent-%s-%s-%x" % (digest, sys.implementation.name, sys.hexversion))
 
 
-def start(digest, main, wanted):
-    """Run the ``main`` of a module.
+def start(digest, main, wanted, lines):
+    """Run the ``main`` of a module with its input.
 
     Args:
         digest: of the modules' texts, under which they are kept; "": they follow in any case.
         wanted: the line that asks the client for them.
+        lines: the first requests.
     """
+    stdin = sys.stdin.buffer
     modules = Modules(kept_path(digest) if digest else "")
     if not (digest and modules.load()):
         if digest:
             sys.stdout.write(wanted + "\n")
             sys.stdout.flush()
-        modules.receive(sys.stdin.buffer)
+        modules.receive(stdin)
     sys.meta_path.insert(0, modules)
     __import__(main)
-    sys.modules[main].main()
+    sys.modules[main].main(Input(lines, stdin))

@@ -48,6 +48,7 @@ class Agent:
         self.failed = set()
         self.syncing = None
         self.guardian = None
+        self.moves = False
         self.counting = None
 
     def send(self, document, payload=b""):

@@ -21,7 +21,7 @@ from handrail.deploy.behind import standing, still_away
 from handrail.deploy.document import document
 from handrail.deploy.events import by
 from handrail.deploy.failures import as_preflight, is_unreachable
-from handrail.deploy.preparing import place, preflight, upload
+from handrail.deploy.preparing import preflight, prepare, upload
 from handrail.deploy.running import Job, Run, running
 from handrail.deploy.session import HostError, Session, pack
 from handrail.errors import HandrailError, PreflightError
@@ -57,7 +57,7 @@ def catch_up(job: Job, chosen: Sequence[str], secrets: Collection[str]) -> dict[
             return {**document(run, "nothing"), "release": run.standing.release}
         # Of all: what the fleet serves must not change meanwhile, and each host learns who has caught up.
         before = {host: fact["current"] for host, fact in run.facts.items()}
-        run.lock(f"catch-up on {job.target.environment}")
+        run.lock()
         if before != {host: fact["current"] for host, fact in run.facts.items()}:
             raise PreflightError("what the hosts serve has changed meanwhile", step="lock", next_step="run it again")
         run.release = run.standing.release
@@ -74,7 +74,8 @@ def catch_up(job: Job, chosen: Sequence[str], secrets: Collection[str]) -> dict[
             run.begin(bundle)
             upload(run, bundle)
         run.hook("after_upload")
-        place(run, release)
+        told = ("env", "variables", "launchers", "shared", "irreversible")
+        prepare(run, {"release": run.release, **{name: release[name] for name in told}})
         run.hook("before_activate")
         run.roll_out()
         run.hook("after_activate")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.deploy.document import document
 from handrail.deploy.goals import choose_release, rollback_goal
 from handrail.deploy.migrations import lower, migrations_after, schema_goal
-from handrail.deploy.preparing import migrate, preflight, prepare, upload
+from handrail.deploy.preparing import migrate, preflight, prepare, prepare_request, upload
 from handrail.deploy.running import Job, running
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str
         run.bundle = bundle
         run.connect()
         preflight(run, bundle)
-        run.lock(f"deploy to {job.target.environment}")
+        run.lock()
         choose_release(run, bundle)
         run.hook("before_upload")
-        run.begin(bundle)
-        upload(run, bundle)
+        request = prepare_request(run, variables)
+        upload(run, bundle, None if job.hooked is None or "after_upload" in job.hooked else request)
         run.hook("after_upload")
-        prepare(run, variables)
+        prepare(run, request)
         migrate(run)
         run.hook("before_activate")
         run.roll_out()
@@ -74,15 +74,19 @@ def roll_back(job: Job, to: str, confirm: Callable[[str, dict[str, list[str]]], 
             raises to stop.
     """
     with running(job, "rollback") as run:
-        run.connect()
+        run.connect(locking=True)
         run.release = rollback_goal(run.facts, to)
         schema = ""
         if job.with_migrations:
             schema = schema_goal(run.facts, run.release, run.fleet.hosts, target_hosts=job.target.hosts)
-        confirm(run.release, migrations_after(run.facts, run.release))
+        migrations = migrations_after(run.facts, run.release)
+        if migrations:
+            # A person may be asked: nobody is to wait for the answer.
+            run.give_locks_back()
+        confirm(run.release, migrations)
         run.show_board(["lock", "migrate", *ROLLBACK_PHASES[1:]] if job.with_migrations else ROLLBACK_PHASES)
-        run.lock(f"rollback of {job.target.environment} to {run.release}")
-        run.begin(None)
+        run.lock()
+        run.begin()
         run.hook("before_activate")
         if job.with_migrations:
             lower(run, schema)

@@ -49,6 +49,8 @@ class Fleet:
         self.hosts = list(hosts if hosts is not None else target.hosts)
         self.sessions = {host: session(host, target, root) for host in self.hosts}
         self.board: Board | None = None
+        self.is_done = False
+        """Everything went well, and nothing that could still fail comes: the connections need not be waited for."""
         self.origin = time.monotonic()
         self.seconds: dict[str, dict[str, float]] = {host: {} for host in self.hosts}
         self.starts: dict[str, dict[str, float]] = {host: {} for host in self.hosts}
@@ -67,7 +69,7 @@ class Fleet:
 
     def __exit__(self, *_exc: object) -> None:
         self._closed.set()
-        list(self._pool.map(lambda session: session.close(), self.sessions.values()))
+        list(self._pool.map(lambda session: session.close(at_once=self.is_done), self.sessions.values()))
         for pool in (self._pool, self._narrow):
             pool.shutdown(wait=False, cancel_futures=True)
 

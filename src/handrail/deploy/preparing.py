@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,20 +24,35 @@ MIB = 1 << 20
 # Unpacked wheels and bytecode take about this much of their packed size.
 UNPACKED = 4
 UPLOAD_ATTEMPTS = 3
+SMALL = 1 << 18
+"""Bytes that are sent before the host has answered."""
 
 
 def preflight(run: Run, bundle: Bundle) -> None:
-    """Find every reason why this deploy would fail, on all hosts, before anything is changed."""
+    """Find every reason why this deploy would fail, on all hosts, before anything is changed.
+
+    Each host is asked for its lock and for what it lacks in the same breath; where that would change anything or wait
+    for somebody, it is left to the steps that follow.
+    """
     from handrail.build import check_wheels
 
     request = need_of(bundle, run.job.target)
+    lock = run.gentle_lock()
+    manifest = pack(bundle.manifest())
 
     def work(session: Session) -> None:
         facts = run.facts[session.host]
         problems = list(check_wheels(bundle, facts)) if bundle.python else []
-        problems += session.call("preflight", service=run.services[session.host], **request)["problems"]
+        number = session.post("preflight", service=run.services[session.host], **request)
+        locking = offering = 0
+        if not run.locked:
+            locking = session.post("lock", **lock)
+            offering = session.post("offer", payload=manifest)
+        problems += session.wait(number)["problems"]
         if problems:
             raise PreflightError(f"{session.host}: {problems[0]}", host=session.host, lines=problems[1:])
+        if locking and run.note_gentle_lock(session, locking):
+            run.missing[session.host] = session.wait(offering)["missing"]
 
     _, failures = run.fleet.each("preflight", work, run.lacking)
     if failures:
@@ -56,37 +71,69 @@ def need_of(bundle: Bundle, target: Target) -> dict[str, Any]:
     }
 
 
-def send_missing(session: Session, bundle: Bundle, parcels: Parcels, offered: int | None = None) -> None:
-    """Send the objects that a host lacks.
+def send_missing(
+    session: Session, bundle: Bundle, parcels: Parcels, missing: Sequence[int], after: int | None = None
+) -> list[int]:
+    """Send the objects that a host lacks, and do not wait: return the numbers of the requests.
 
     Args:
-        offered: the number of an ``offer`` of this bundle that was posted before.
+        missing: what the host has answered to an ``offer`` of this bundle.
+        after: the request without which nothing is to be stored.
     """
     objects = bundle.objects()
-    number = offered or session.post("offer", payload=pack(bundle.manifest()))
-    missing = [objects[index] for index in session.wait(number)["missing"]]
+    wanted = [objects[index] for index in missing]
+    numbers = []
     for compressed in (True, False):
-        part = [m for m in missing if (m.kind == "file") is compressed]
+        part = [m for m in wanted if (m.kind == "file") is compressed]
         if part:
             parcel = [(m.sha256, m.size, _source(m)) for m in part]
-            session.put(parcel, parcels.frames(parcel, compressed=compressed), compressed=compressed)
+            frames = parcels.frames(parcel, compressed=compressed)
+            numbers.append(session.put(parcel, frames, compressed=compressed, after=after))
+            after = numbers[-1]
+    return numbers
 
 
-def upload(run: Run, bundle: Bundle) -> None:
-    """Send what each host lacks. A cut connection is opened again and goes on where its objects ended."""
+def upload(run: Run, bundle: Bundle, ahead: Mapping[str, Any] | None = None) -> None:
+    """Open the transaction everywhere and send what each host lacks; from here on hosts remember this deploy.
+
+    A cut connection is opened again and goes on where its objects ended.
+
+    Args:
+        ahead: the request of `prepare`, sent along where nobody has to do anything between the two.
+    """
     target = run.job.target
+    objects = bundle.objects()
+    manifest = pack(bundle.manifest())
+    run.begun = True
+
+    def once(session: Session) -> None:
+        missing = run.missing.pop(session.host, None)
+        number = session.post("begin", **run.begin_request(session.host, bundle))
+        offer = session.post("offer", payload=manifest, after=number) if missing is None else 0
+        # Much is not sent to a host that may refuse.
+        is_begun = missing is None or sum(objects[index].size for index in missing) > SMALL
+        if is_begun:
+            run.note_begun(session.host, session.wait(number))
+        if missing is None:
+            missing = session.wait(offer)["missing"]
+        puts = send_missing(session, bundle, parcels, missing, number)
+        if ahead is not None:
+            run.preparing[session.host] = session.post("prepare", after=(puts or [number])[-1], **ahead)
+        if not is_begun:
+            run.note_begun(session.host, session.wait(number))
+        for put in puts:
+            session.wait(put)
 
     def work(session: Session) -> None:
         for attempt in range(1, UPLOAD_ATTEMPTS + 1):
             try:
                 if not session.is_open:
-                    run.offered.pop(session.host, None)
+                    run.missing.pop(session.host, None)
+                    run.preparing.pop(session.host, None)
                     session.reopen()
                     holder = {"who": who(), "since": time.time(), "what": "deploy", "deploy": run.deploy}
                     session.call("lock", holder=holder, wait=target.lease)
-                    state = {"deploy": run.deploy, "release": run.release}
-                    session.call("begin", state=state, keep=target.keep, digests=[])
-                send_missing(session, bundle, parcels, run.offered.pop(session.host, None))
+                once(session)
                 return
             except HostError as error:
                 if error.kind != "lost" or attempt == UPLOAD_ATTEMPTS:
@@ -101,25 +148,29 @@ def upload(run: Run, bundle: Bundle) -> None:
         raise first_failure(failures)
 
 
-def prepare(run: Run, variables: Mapping[str, Value]) -> None:
-    """Make the release complete on every host before any host is switched."""
+def prepare_request(run: Run, variables: Mapping[str, Value]) -> dict[str, Any]:
+    """Return what makes a release complete beside its bundle."""
     target = run.job.target
-    place(
-        run,
-        {
-            "env": environment_text(variables),
-            "variables": variable_digests(variables),
-            "launchers": launchers_for(target, run.release),
-            "shared": list(target.service.shared) if target.service else [],
-            "irreversible": list(target.service.migrate_irreversible) if target.service else [],
-        },
-    )
+    return {
+        "release": run.release,
+        "env": environment_text(variables),
+        "variables": variable_digests(variables),
+        "launchers": launchers_for(target, run.release),
+        "shared": list(target.service.shared) if target.service else [],
+        "irreversible": list(target.service.migrate_irreversible) if target.service else [],
+    }
 
 
-def place(run: Run, release: Mapping[str, Any]) -> None:
-    """Make the release complete where it is lacking; ``release``: what `prepare` on the host asks for of it."""
-    request = {name: release[name] for name in ("env", "variables", "launchers", "shared", "irreversible")}
-    run.step("prepare", lambda session: session.call("prepare", release=run.release, **request), run.lacking)
+def prepare(run: Run, request: Mapping[str, Any]) -> None:
+    """Make the release complete where it is lacking, before any host is switched."""
+
+    def work(session: Session) -> None:
+        number = run.preparing.get(session.host) or session.post("prepare", **request)
+        run.preparing[session.host] = number
+        session.wait(number)
+        del run.preparing[session.host]
+
+    run.step("prepare", work, run.lacking)
 
 
 def migrate(run: Run) -> None:

@@ -29,7 +29,7 @@ def promote(job: Job) -> dict[str, Any]:
         run.connect()
         held_everywhere(run.facts, job.target.environment)
         run.show_board(PROMOTE_PHASES)
-        run.lock(f"promotion on {job.target.environment}")
+        run.lock()
         # Again: before the lock, somebody else may have ended it.
         state = held_everywhere(run.facts, job.target.environment)
         run.deploy, run.release, run.commit_sha = state["deploy"], state["release"], state["commit"]

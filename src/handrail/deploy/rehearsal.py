@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail import agent
 from handrail.deploy.database import describe_database, passwords
 from handrail.deploy.failures import as_preflight
 from handrail.deploy.fleet import Fleet
@@ -22,7 +21,7 @@ from handrail.deploy.plan import show_size
 from handrail.deploy.preparing import MIB, need_of, send_missing
 from handrail.deploy.release import environment_text, launchers_for, release_id, service_for, variable_digests
 from handrail.deploy.schema_diff import row_changes, schema_diff
-from handrail.deploy.session import HostError, Session
+from handrail.deploy.session import HostError, Session, pack
 from handrail.deploy.who import who
 from handrail.errors import ConfigError, InterruptedByUserError, PreflightError, did_you_mean
 
@@ -39,9 +38,8 @@ _PROGRAM = "handrail.agent.rehearsal"
 class RehearsalSession(Session):
     """A session whose agent can also rehearse a migration."""
 
-    def program(self) -> bytes:
-        """Return the agent with its further requests."""
-        return agent.program(_PROGRAM, main=f"{_PROGRAM}.main")
+    packages = (_PROGRAM,)
+    main = f"{_PROGRAM}.main"
 
 
 def check_declared(target: Target, values: Values) -> Value:
@@ -204,7 +202,9 @@ class _Rehearsal:
 
     def upload(self, session: Session) -> None:
         with Parcels() as parcels:
-            send_missing(session, self.bundle, parcels)
+            offered = session.call("offer", payload=pack(self.bundle.manifest()))
+            for put in send_missing(session, self.bundle, parcels, offered["missing"]):
+                session.wait(put)
 
     def request(self, variables: Mapping[str, Value]) -> dict[str, Any]:
         others = {name: value for name, value in variables.items() if name != self.database["variable"]}

@@ -98,8 +98,9 @@ def bring_back(run: Run, reason: str, hosts: Sequence[str] | None = None) -> tup
     """Return each host; give one sentence on each host's state, and the hosts that need a person."""
 
     def work(session: Session) -> dict[str, Any]:
-        if run.verifying.pop(session.host, None) is not None:
-            # Nobody wants to know any more whether the release becomes healthy.
+        posted = [table.pop(session.host, None) for table in (run.preparing, run.verifying)]
+        if any(posted):
+            # Nobody wants the release any more, nor to know whether it becomes healthy.
             session.cancel()
         session.revive()
         if session.host in run.committed:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,31 +128,46 @@ def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]
         for host, sentence in states.items():
             printer.info(f"{host}: {sentence}")
         return {"command": "abort", "environment": options.environment, "hosts": states}
-    if not options.plan:
-        check_commit(shop)
-    with _nothing_changed():
-        if not options.plan:
-            _hook(shop, "before_build")
-        bundle = make_bundle(shop)
-    variables = shop.values.for_app()
     if options.plan:
-        from handrail.deploy.plan import make_plan, show_plan
+        return plan_deploy(shop)
+    check_commit(shop)
+    with ExitStack() as dialled:
+        if _nothing_comes_before_the_build(shop):
+            from handrail.deploy.dialling import Dialling
 
-        skip = options.skip_unreachable
-        plan = make_plan(shop.target, root, shop.hosts, bundle, variables, skip_unreachable=skip)
-        plan["problems"] = _gate_problems(shop, bundle)
-        plan["approval"] = shop.target.approval
-        show_plan(plan, printer)
-        return plan
-    with _nothing_changed():
-        _hook(shop, "after_build", {"HANDRAIL_BUNDLE": bundle.digest, "HANDRAIL_COMMIT": bundle.commit})
-    check_gates(shop, bundle)
-    document = engine.deploy(job, bundle, variables)
+            job.dial = dialled.enter_context(Dialling(shop.hosts, shop.target, root)).take
+        with _nothing_changed():
+            _hook(shop, "before_build")
+            bundle = make_bundle(shop)
+            _hook(shop, "after_build", {"HANDRAIL_BUNDLE": bundle.digest, "HANDRAIL_COMMIT": bundle.commit})
+        check_gates(shop, bundle)
+        document = engine.deploy(job, bundle, shop.values.for_app())
     if options.hold:
         printer.summary(github_summary(document))
     else:
         follow_up(shop, document)
     return document
+
+
+def plan_deploy(shop: Workshop) -> dict[str, Any]:
+    """Show what a deploy would do, and return it; nothing is changed."""
+    from handrail.deploy.plan import make_plan, show_plan
+
+    with _nothing_changed():
+        bundle = make_bundle(shop)
+    skip = shop.options.skip_unreachable
+    plan = make_plan(shop.target, shop.root, shop.hosts, bundle, shop.values.for_app(), skip_unreachable=skip)
+    plan["problems"] = _gate_problems(shop, bundle)
+    plan["approval"] = shop.target.approval
+    show_plan(plan, shop.printer)
+    return plan
+
+
+def _nothing_comes_before_the_build(shop: Workshop) -> bool:
+    """Tell whether the hosts may be called while the bundle is built: no hook and no person has a word to say first."""
+    hooks = shop.project.hooks
+    is_asked = shop.target.approval and not shop.options.yes
+    return not (hooks.before_build or hooks.after_build or is_asked)
 
 
 def check_hold(target: Target, options: Options) -> None:
@@ -402,6 +417,7 @@ def _job(shop: Workshop) -> Job:
         skip_unreachable=shop.options.skip_unreachable,
         hold=shop.options.hold,
         with_migrations=shop.options.with_migrations,
+        hooked=frozenset(name for name in shop.project.hooks.__struct_fields__ if getattr(shop.project.hooks, name)),
     )
 
 

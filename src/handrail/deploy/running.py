@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.returning import bring_back, fail, insist
-from handrail.deploy.session import HostError, Session, pack
+from handrail.deploy.session import Dial, HostError, Session
 from handrail.deploy.who import who
 from handrail.errors import HandrailError, NeedsPersonError, PreflightError
 
@@ -43,6 +44,8 @@ class Job:
         skip_unreachable: go on without the hosts that cannot be reached, and remember which they were.
         hold: end with the new release proved beside the old one, and the traffic still on the old.
         with_migrations: a rollback brings the schema back too, before the code.
+        hooked: the moments for which there are hooks; None: any may be one.
+        dial: opens the connections; None: `connect`.
     """
 
     target: Target
@@ -55,6 +58,8 @@ class Job:
     skip_unreachable: bool = False
     hold: bool = False
     with_migrations: bool = False
+    hooked: frozenset[str] | None = None
+    dial: Dial | None = None
 
 
 @dataclass
@@ -100,7 +105,11 @@ class Run:
     """The migrations of this deploy that cannot be undone."""
     kept: set[str] = field(default_factory=set)
     """Hosts that have the release of a catch-up from before."""
-    offered: dict[str, int] = field(default_factory=dict)
+    locks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The answers of hosts whose lock was got with an earlier request."""
+    missing: dict[str, list[int]] = field(default_factory=dict)
+    """What hosts lack of the bundle, where they have said so and are locked since."""
+    preparing: dict[str, int] = field(default_factory=dict)
     verifying: dict[str, list[int]] = field(default_factory=dict)
     """Requests that were posted with the one before them, by host: a round trip less."""
     display: ExitStack = field(default_factory=ExitStack)
@@ -130,7 +139,11 @@ class Run:
             raise first_failure(failures)
         return results
 
-    def connect(self) -> None:
+    def connect(self, *, locking: bool = False) -> None:
+        """Connect to all hosts and learn what they are; ``locking``: ask for their locks in the same breath."""
+        if locking:
+            for session in self.fleet.sessions.values():
+                session.ask_with_hello("lock", **self.gentle_lock())
         facts, failures = self.fleet.connect()
         target = self.job.target
         self.standing = standing(facts, target.hosts)
@@ -141,6 +154,8 @@ class Run:
         elif failures:
             error = as_preflight(failures, "connect")
             raise still_away(error, self.standing, gone, target.environment)
+        if locking:
+            self.step("", lambda session: self.note_gentle_lock(session, session.asked))
         self.take(facts)
         for host, debt in self.standing.behind.items():
             if host in self.fleet.hosts:
@@ -159,11 +174,46 @@ class Run:
                 raise
             self.previous[host] = facts[host]["current"]
 
-    def lock(self, what: str) -> None:
-        started = time.monotonic()
-        holder = {"who": who(), "since": time.time(), "what": what, "deploy": self.deploy}
+    def holder(self) -> dict[str, Any]:
+        """Return what a lock says of this run to others."""
+        env = self.job.target.environment
+        to = f" to {self.release}" if self.release else ""
+        what = {
+            "deploy": f"deploy to {env}",
+            "rollback": f"rollback of {env}{to}",
+            "promote": f"promotion on {env}",
+            "catch-up": f"catch-up on {env}",
+        }[self.kind]
+        return {"who": who(), "since": time.time(), "what": what, "deploy": self.deploy}
+
+    def gentle_lock(self) -> dict[str, Any]:
+        """Return the request for a lock that nobody holds, on a host where nothing is to be finished first."""
+        return {"holder": self.holder(), "wait": None, "gently": True}
+
+    def note_gentle_lock(self, session: Session, number: int) -> bool:
+        """Wait for the answer to it; return whether the lock was got."""
         try:
-            answers = self.fleet.lock(holder, self.job.wait)
+            answer = session.wait(number)
+        except HostError as error:
+            if error.kind != "locked":
+                raise
+            return False
+        if answer["taken"]:
+            self.locks[session.host] = answer
+        return bool(answer["taken"])
+
+    def give_locks_back(self) -> None:
+        """Free what was locked with an earlier request; what was asked under these locks has to be asked again."""
+        self.fleet.unlock(list(self.locks))
+        self.locks, self.missing = {}, {}
+
+    def lock(self) -> None:
+        """Hold the lock of every host, or of none."""
+        started = time.monotonic()
+        try:
+            if not set(self.fleet.hosts) <= set(self.locks):
+                self.give_locks_back()
+                self.locks = self.fleet.lock(self.holder(), self.job.wait)
         except HostError as error:
             if error.kind == "return-failed":
                 raise NeedsPersonError(
@@ -174,7 +224,7 @@ class Run:
                 ) from None
             raise as_preflight({error.host: error}, "lock") from None
         self.locked = True
-        for host, answer in answers.items():
+        for host, answer in self.locks.items():
             if answer["recovered"]:
                 self.job.printer.warn(f"{host}: {answer['recovered']}")
             self.facts[host]["transaction"] = answer["transaction"]
@@ -183,12 +233,14 @@ class Run:
             if self.fleet.board:
                 self.fleet.board.finish(host, "lock", took)
 
-    def begin(self, bundle: Bundle | None) -> None:
-        """Open the transaction everywhere; from here on hosts remember this deploy."""
-        digests = [member.sha256 for member in bundle.objects()] if bundle else []
+    def begin_request(self, host: str, bundle: Bundle | None) -> dict[str, Any]:
+        """Return the request that opens the transaction on a host; sent again, it finds what it has opened."""
+        # On the host, a catch-up is a deploy of what it lacks, or a rollback to what it kept.
+        kind = self.kind if self.kind != "catch-up" else "rollback" if host in self.kept else "deploy"
         state = {
             "deploy": self.deploy,
             "release": self.release,
+            "kind": kind,
             "who": who(),
             "since": self.started,
             "commit": bundle.commit if bundle else "",
@@ -196,27 +248,25 @@ class Run:
             "bundle": bundle.digest if bundle else "",
             "catch_up": self.kind == "catch-up",
         }
+        digests = [member.sha256 for member in bundle.objects()] if bundle else []
+        return {"state": state, "keep": self.job.target.keep, "digests": digests}
+
+    def begin(self, bundle: Bundle | None = None) -> None:
+        """Open the transaction everywhere; from here on hosts remember this run."""
         self.begun = True
-        keep = self.job.target.keep
-        manifest = pack(bundle.manifest()) if bundle else b""
 
-        def work(session: Session) -> dict[str, Any]:
-            is_kept = session.host in self.kept
-            # On the host, a catch-up is a deploy of what it lacks, or a rollback to what it kept.
-            kind = self.kind if self.kind != "catch-up" else "rollback" if is_kept else "deploy"
-            begin = session.post("begin", state={**state, "kind": kind}, keep=keep, digests=digests)
-            if manifest and not is_kept:
-                self.offered[session.host] = session.post("offer", payload=manifest, after=begin)
-            return session.wait(begin)
+        def work(session: Session) -> None:
+            self.note_begun(session.host, session.call("begin", **self.begin_request(session.host, bundle)))
 
-        answers = self.step("", work)
-        for host, answer in answers.items():
-            self.previous[host] = answer["state"]["from"] or ""
-            self.commit_sha = answer["state"].get("commit") or ""
-            if answer["state"].get("migrate_ran"):
-                # Resumed: an earlier client saw it end.
-                self.migrate_skipped = True
-                self.note_migration(answer["state"])
+        self.step("", work)
+
+    def note_begun(self, host: str, answer: dict[str, Any]) -> None:
+        self.previous[host] = answer["state"]["from"] or ""
+        self.commit_sha = answer["state"].get("commit") or ""
+        if answer["state"].get("migrate_ran"):
+            # Resumed: an earlier client saw it end.
+            self.migrate_skipped = True
+            self.note_migration(answer["state"])
 
     def note_migration(self, facts: Mapping[str, Any]) -> None:
         """Remember what a migration has done, also one that failed half-way."""
@@ -261,14 +311,12 @@ class Run:
             who=who(),
         )
         verify = session.post("verify", after=number)
-        self.verifying[session.host] = [verify]
+        # Where no traffic moves, the release serves: its background processes follow as soon as it is well.
+        self.verifying[session.host] = [verify, session.post("settle", after=verify, if_it_serves=True)]
         answer = session.wait(number)
         self.note_switch(session.host, answer["switched_ago"])
         if answer["moves"]:
             self.moving.add(session.host)
-        else:
-            # Where no traffic moves, the release serves: its background processes follow as soon as it is well.
-            self.verifying[session.host].append(session.post("settle", after=verify))
 
     def switch(self, session: Session) -> None:
         number = session.post("switch")
@@ -355,12 +403,13 @@ class Run:
 @contextmanager
 def running(job: Job, kind: str) -> Iterator[Run]:
     """Open the fleet, turn signals into interrupts, and whatever fails into the fleet's return."""
-    with Fleet(job.target, job.root, job.hosts) as fleet, interruptible():
+    with Fleet(job.target, job.root, job.hosts, partial(Session, dial=job.dial)) as fleet, interruptible():
         run = Run(job=job, fleet=fleet, kind=kind)
         error: HandrailError | None = None
         with run.display:
             try:
                 yield run
+                fleet.is_done = True
             except (Exception, KeyboardInterrupt) as raised:
                 error = fail(run, raised)
                 if not isinstance(raised, HandrailError | KeyboardInterrupt):

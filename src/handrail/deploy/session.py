@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from handrail.config.target import Target
     from handrail.deploy.parcels import Object
 
+# What all sessions send is made by the first, not by every thread.
+_preparing = threading.Lock()
+Dial = Callable[[str, "Target", Path], Any]
+
 # The agent beats every 2 s, whatever it does: a silence of this many seconds is a dead link or a frozen host.
 SILENCE = 20.0
 # How often a connection is made before a host counts as lost that closes it at once.
@@ -52,10 +56,19 @@ class Session:
     Args:
         host: as the user wrote it.
         lease: seconds after which the agent gives up on a silent client.
+        dial: opens a connection to it; None: `connect`.
+
+    Attributes:
+        packages: what travels beside the agent's modules.
+        main: the module whose ``main`` runs on the host.
     """
 
-    def __init__(self, host: str, target: Target, root: Path) -> None:
+    packages: tuple[str, ...] = ()
+    main = "handrail.agent.main"
+
+    def __init__(self, host: str, target: Target, root: Path, dial: Dial | None = None) -> None:
         self.host = host
+        self._dial = dial
         self.facts: dict[str, Any] = {}
         self.bytes_sent = 0
         self.channels = 0
@@ -70,23 +83,25 @@ class Session:
         self._cancelled = threading.Event()
         # Pings come from another thread, also while an agent is started: what it reads first must be itself.
         self._speaks = False
+        self._may_hold_lock = False
         self._connection: Any = None
         self._channel: Any = None
         self._lines: Any = None
 
     def ask_with_hello(self, op: str, **params: Any) -> None:
-        """Have `open` send one more request with its first one; ``wait(session.asked)`` gives the answer."""
+        """Have the next `open` send one more request with its first one; ``wait(session.asked)`` gives the answer."""
         self._with_hello = (op, params)
 
     def open(self) -> dict[str, Any]:
         """Connect, start the agent and return what it says of its host (the ``hello`` facts)."""
         for left in reversed(range(OPENINGS)):
             self._asked_before = self._next_id
-            self._connection = connect(self.host, self._target, self._root)
+            self._connection = (self._dial or connect)(self.host, self._target, self._root)
             try:
-                self._start(f"exec python3 {' '.join(agent.FLAGS)} -u -c '{agent.BOOTSTRAP.replace(chr(39), chr(34))}'")
-                self._send(self.program())
-                self._greet()
+                with _preparing:
+                    command = agent.command(self._first(), *self.packages, main=self.main)
+                self._start(command)
+                self.bytes_sent += len(command)
                 self._skip_to_marker()
                 break
             except HostError as error:
@@ -96,17 +111,17 @@ class Session:
                 if not hung_up or not left:
                     raise
         self.facts = self.wait(self._hello)
+        self._with_hello = None
         return self.facts
 
-    def program(self) -> bytes:
-        """Return what runs on the host, as the bootstrap reads it."""
-        return agent.greeting()
-
-    def _greet(self) -> None:
-        self._hello = self.post("hello", root=self._target.root, app=self._target.app, silence=self._target.lease)
-        if self._with_hello:
-            op, params = self._with_hello
-            self.asked = self.post(op, **params)
+    def _first(self) -> tuple[bytes, ...]:
+        """Return the requests that travel with the command."""
+        hello = {"root": self._target.root, "app": self._target.app, "silence": self._target.lease}
+        self._hello, line = self._numbered("hello", hello)
+        if not self._with_hello:
+            return (line,)
+        self.asked, second = self._numbered(*self._with_hello)
+        return (line, second)
 
     def _start(self, command: str) -> None:
         """Open a channel and run a command in it."""
@@ -133,8 +148,7 @@ class Session:
                 self._speaks = True
                 return
             if agent.WANTED.encode() in line:
-                self._send(agent.text())
-                self._greet()
+                self._send(agent.text(*self.packages))
                 continue
             if not line:
                 break
@@ -167,12 +181,16 @@ class Session:
 
         With ``after=number`` the agent refuses it (kind ``skipped``) where that earlier request failed.
         """
+        number, line = self._numbered(op, {**params, "bytes": len(payload)} if payload else params)
+        self._send(line + payload)
+        return number
+
+    def _numbered(self, op: str, params: Mapping[str, Any]) -> tuple[int, bytes]:
         self._next_id += 1
+        if op in ("lock", "unlock"):
+            self._may_hold_lock = op == "lock"
         request = {"id": self._next_id, "op": op, **params}
-        if payload:
-            request["bytes"] = len(payload)
-        self._send(json.dumps(request, separators=(",", ":")).encode() + b"\n" + payload)
-        return self._next_id
+        return self._next_id, json.dumps(request, separators=(",", ":")).encode() + b"\n"
 
     def _read(self, count: int) -> bytes:
         try:
@@ -234,15 +252,18 @@ class Session:
         """
         return self.wait(self.post(op, payload, **params), on_event)
 
-    def put(self, objects: Sequence[Object], frames: Iterable[bytes], *, compressed: bool) -> dict[str, Any]:
-        """Stream objects in one request; ``frames`` are their bytes, see `handrail.deploy.parcels`."""
-        number = self.post("put", objects=[[sha, size] for sha, size, _ in objects], compressed=compressed)
+    def put(
+        self, objects: Sequence[Object], frames: Iterable[bytes], *, compressed: bool, after: int | None = None
+    ) -> int:
+        """Stream objects in one request, and do not wait; ``frames`` are their bytes, see `handrail.deploy.parcels`."""
+        shape = [[sha, size] for sha, size, _ in objects]
+        number = self.post("put", objects=shape, compressed=compressed, after=after)
         for frame in frames:
             if self._cancelled.is_set():
                 break
             self._send(b'{"op":"data","bytes":%d}\n' % len(frame) + frame)
         self._send(b'{"op":"end"}\n')
-        return self.wait(number)
+        return number
 
     def ping(self) -> None:
         """Renew the lease. Failures show at the next call."""
@@ -276,17 +297,22 @@ class Session:
     def is_open(self) -> bool:
         return self._channel is not None and not self._channel.closed
 
-    def close(self) -> None:
-        """Say goodbye and hang up; never raises."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Say goodbye and hang up; never raises.
+
+        Args:
+            at_once: do not wait until the host's lock is free: that takes the agent as long as the goodbye travels.
+        """
         if self._channel is not None:
             if not self._channel.closed:
                 try:
                     self._send(b'{"op":"bye","id":0}\n')
-                    # The agent holds the lock until it ends: wait for its end, so that the lock is free after us.
-                    self._channel.settimeout(2)
-                    deadline = time.monotonic() + 3
-                    while self._lines.readline() and time.monotonic() < deadline:
-                        pass
+                    if self._may_hold_lock and not at_once:
+                        # The agent holds it until it ends: whoever sees us end may want it.
+                        self._channel.settimeout(2)
+                        deadline = time.monotonic() + 3
+                        while self._lines.readline() and time.monotonic() < deadline:
+                            pass
                 except (HostError, OSError, EOFError):
                     pass
             self._channel = None

@@ -38,7 +38,7 @@ class Client:
 
     def __init__(self, root: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, *agent.FLAGS, "-u", "-c", agent.BOOTSTRAP],
+            [sys.executable, *shlex.split(agent.command())[2:]],
             env={**os.environ, "XDG_CACHE_HOME": str(root / "cache")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -47,12 +47,10 @@ class Client:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        self.stdin.write(agent.greeting())
-        self.stdin.flush()
         line = self.stdout.readline()
         self.was_asked = agent.WANTED.encode() in line
         if self.was_asked:
-            self.stdin.write(b'{"op":"ping"}\n' + agent.text())
+            self.stdin.write(agent.text())
             self.stdin.flush()
             line = self.stdout.readline()
         assert agent.MARKER.encode() in line
@@ -421,6 +419,60 @@ def test_who_does_not_wait_for_a_lock_is_told_at_once(connect: Callable[[], Clie
         second.call("lock", holder={}, wait=None)
     assert refused.value.kind == "locked"
     assert time.monotonic() - started < 0.4
+
+
+def gently(client: Client) -> bool:
+    taken: bool = client.call("lock", holder={"who": "me"}, wait=None, gently=True)["taken"]
+    return taken
+
+
+def test_a_gentle_lock_changes_nothing_on_a_host_that_never_had_one(connect: Callable[[], Client], app: Path) -> None:
+    assert not gently(connect())
+    assert not app.exists()
+
+
+def test_a_gentle_lock_leaves_alone_what_has_to_be_finished_first(connect: Callable[[], Client], app: Path) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    client.kill()
+    other = connect()
+    wait_until(lambda: other.call("status")["lock"]["held"] is False)
+    assert not gently(other)
+    assert connect().lock()["taken"], "it was given back"
+
+
+def test_a_gentle_lock_is_taken_where_it_is_free_and_refused_where_it_is_held(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    client = connect()
+    client.lock()
+    client.deploy("1-abc")
+    client.call("unlock")
+    assert gently(client)
+    with pytest.raises(RefusalError) as refused:
+        gently(connect())
+    assert refused.value.kind == "locked"
+
+
+def test_a_committed_host_can_be_brought_back_by_the_agent_that_holds_its_lock(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    client = connect()
+    client.lock()
+    client.deploy("1-abc")
+    client.begin("2-def", "d2")
+    client.prepare("2-def", {"code.txt": b"2"})
+    client.call("activate", service=None, lease=60)
+    client.call("commit", deploy="d2")
+    started = time.monotonic()
+    client.lock(wait=10)
+    assert time.monotonic() - started < 5, "it does not wait for itself"
+    state = {"deploy": "d2-undo", "release": "1-abc", "kind": "rollback", "who": "me", "since": 0}
+    client.call("begin", state=state, keep=5, digests=[])
+    client.call("activate", service=None, lease=60)
+    client.call("commit", deploy="d2-undo")
+    assert serves(app) == "1-abc"
 
 
 def test_the_compiled_agent_is_kept_by_who_changes_the_host_and_used_by_the_next(

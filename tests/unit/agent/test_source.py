@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import shlex
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -62,6 +64,7 @@ def test_the_text_that_travels_holds_every_module_but_the_first_part() -> None:
 def test_further_modules_travel_beside_the_agents() -> None:
     first, text = sent(agent.program("handrail.hosts.program", main="handrail.hosts.program.main"))
     assert "start('', 'handrail.hosts.program.main', " in first
+    assert '"""' not in first, "what only a reader needs does not travel"
     names = {f"handrail.hosts.program.{path.stem}" for path in PROGRAM if path.stem != "__init__"}
     assert names | {"handrail.hosts", "handrail.agent.wire"} <= set(json.loads(text))
 
@@ -72,11 +75,26 @@ def test_every_operation_is_there() -> None:
 
 
 def test_a_changed_module_is_another_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = agent.greeting.__wrapped__()
+    before = agent._digest.__wrapped__()
     changed = {**agent.modules(), "handrail.agent.wire": "pass"}
     monkeypatch.setattr(agent, "modules", lambda *_: changed)
-    assert agent.greeting.__wrapped__() != before
+    assert agent._digest.__wrapped__() != before
 
 
 def test_the_first_part_is_small() -> None:
-    assert len(agent.greeting()) < 2048, "it travels to every host each time"
+    assert len(agent.command()) < 2048, "it travels to every host each time"
+
+
+def test_the_first_requests_are_served_before_what_comes_over_standard_input(tmp_path: Path) -> None:
+    argv = shlex.split(agent.command([b'{"id":1,"op":"hello","root":"~/apps","app":"shop"}\n']))
+    assert argv[:2] == ["exec", "python3"]
+    done = subprocess.run(
+        [sys.executable, *argv[2:]],
+        input=agent.text() + b'{"id":2,"op":"lock","holder":{}}\n{"op":"bye","id":0}\n',
+        capture_output=True,
+        env={"HOME": str(tmp_path), "PATH": ""},
+        check=True,
+    )
+    wanted, marker, *answers = done.stdout.decode().splitlines()
+    assert (wanted, json.loads(marker)) == (agent.WANTED, {"marker": agent.MARKER})
+    assert [json.loads(line)["id"] for line in answers if "id" in json.loads(line)] == [1, 2]

@@ -55,7 +55,7 @@ class FakeSession:
 
     def ping(self) -> None: ...
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
         self.is_open = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -60,15 +61,19 @@ def test_pings_and_cancellations_wait_until_the_agent_has_spoken() -> None:
         assert channel.sent == b'{"op":"ping"}\n'
 
 
-def test_a_host_that_does_not_know_the_agent_is_sent_it_with_the_first_request_again() -> None:
-    session, channel = Session("web1", TARGET, Path()), Channel()
-    channel.makefile = lambda *_: io.BytesIO(  # type: ignore[method-assign]
-        f'noise\n{agent.WANTED}\n{{"marker": "{agent.MARKER}"}}\n{{"id": 2, "ok": true, "result": {{}}}}\n'.encode()
-    )
-    session._connection = Connection(channel)
-    session._start("exec python3")
-    session._greet()
-    first = channel.sent
-    session._skip_to_marker()
-    assert channel.sent == first + agent.text() + first.replace(b'"id":1', b'"id":2')
-    assert session.wait(session._hello) == {}
+def test_a_host_that_does_not_know_the_agent_is_sent_it() -> None:
+    channel = Channel()
+    lines = ["noise", agent.WANTED, f'{{"marker": "{agent.MARKER}"}}', '{"id": 1, "ok": true, "result": {"a": 1}}', ""]
+    channel.makefile = lambda *_: io.BytesIO("\n".join(lines).encode())  # type: ignore[method-assign]
+    session = Session("web1", TARGET, Path(), lambda *_: Connection(channel))
+    assert session.open() == {"a": 1}
+    assert channel.sent == agent.text(), "the first request was in the command"
+
+
+def test_a_request_along_with_the_first_one_is_numbered_after_it() -> None:
+    session = Session("web1", TARGET, Path())
+    session.ask_with_hello("lock", wait=None)
+    hello, lock = session._first()
+    assert json.loads(hello)["op"] == "hello"
+    assert json.loads(lock) == {"id": session.asked, "op": "lock", "wait": None}
+    assert session.asked == session._hello + 1

@@ -6,7 +6,7 @@ from handrail.agent.main import serve as serve_client
 from handrail.agent.rehearsal import trial
 
 
-def main():
+def main(stdin):
     """Serve one client; whatever ends it, nothing of the rehearsal stays."""
     operations = {
         "look_at_database": trial.look_at_database,
@@ -16,7 +16,7 @@ def main():
         "try_down": trial.try_down,
         "end_rehearsal": trial.end_rehearsal,
     }
-    serve_client(lambda name: operations.get(name) or operation(name), at_end=sweep_own)
+    serve_client(stdin, lambda name: operations.get(name) or operation(name), at_end=sweep_own)
 
 
 def sweep_own(agent):
