@@ -43,8 +43,7 @@ def lock(agent, request, _payload):
         raise Refused("os", "%s cannot be written by user %s" % (agent.app.folder, user_name()))
     agent.app.make_folders()
     take(agent, request.get("wait", 0))
-    left = Transaction(agent.app).state()
-    if request.get("gently") and left and left["step"] not in ("returned", "held"):
+    if request.get("gently") and has_something_to_finish(agent.app):
         unlock(agent, request, b"")
         return {"taken": False}
     os.ftruncate(agent.lock_fd, 0)
@@ -58,6 +57,11 @@ def lock(agent, request, _payload):
         "number": agent.app.last_number(),
         "current": agent.app.current_release(),
     }
+
+
+def has_something_to_finish(app):
+    left = Transaction(app).state()
+    return bool(left and left["step"] not in ("returned", "held")) or os.path.isdir(app.path(leftovers.NAME))
 
 
 def take(agent, wait):

@@ -439,6 +439,12 @@ def test_a_gentle_lock_leaves_alone_what_has_to_be_finished_first(connect: Calla
     other = connect()
     wait_until(lambda: other.call("status")["lock"]["held"] is False)
     assert not gently(other)
+    other.lock()
+    other.begin("2-def", "d2")
+    other.call("return", deploy="d2")
+    other.call("unlock")
+    (app / "rehearsal").mkdir()
+    assert not gently(other)
     assert connect().lock()["taken"], "it was given back"
 
 
