@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from invoke.parser.context import ParserContext
 
 _UNKNOWN = re.compile(r"No idea what (?P<quote>['\"])(?P<word>.*)(?P=quote) is!", re.DOTALL)
+_NO_WORD = re.compile(r"'(?P<task>.*)' did not receive required positional arguments: '(?P<name>[\w-]+)'.*", re.DOTALL)
 _NO_VALUE = re.compile(r"Flag <\w+: (?P<name>[\w-]+).*> needed value and was not given one!", re.DOTALL)
 
 
@@ -36,6 +37,8 @@ def explain(error: ParseError, tasks: Mapping[str, ParserContext], core: ParserC
         if match["word"].startswith("-"):
             return _unknown_option(match["word"], inside, core)
         return _unknown_word(match["word"], inside, tasks, folder)
+    if match := _NO_WORD.fullmatch(text):
+        return _missing_word(match["task"], match["name"], tasks)
     if match := _NO_VALUE.fullmatch(text):
         return f"{f'{inside.name}: ' if inside else ''}--{match['name'].replace('_', '-')} needs a value"
     return text
@@ -60,6 +63,13 @@ def _unknown_word(word: str, inside: ParserContext | None, tasks: Mapping[str, P
         except HandrailError:
             pass  # the project file has a problem of its own, which the task will name
     return f"no task is called {word!r}{near}" if near else f"no task is called {word!r}\nnext: inv --list"
+
+
+def _missing_word(task: str, name: str, tasks: Mapping[str, ParserContext]) -> str:
+    flags = tasks[task].flags if task in tasks else {}
+    accepts = getattr(flags.get(f"--{name}"), "accepts", None)
+    choices = f": {', '.join(accepts.choices)}" if accepts is not None and accepts.choices else ""
+    return f"{task} needs <{name}>{choices}\nnext: inv --help {task}"
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -16,6 +16,8 @@ from handrail.tasks.program import HandrailProgram, adopt_running_program
 pytestmark = pytest.mark.unit
 
 TASKS = '''
+from typing import Literal
+
 import invoke
 import handrail
 from handrail.tasks.base import task
@@ -37,6 +39,20 @@ def grow(c, env: str = "", set_: list[str] | None = None):
 def weigh(c, two: list[str] | None = None, env: str = ""):
     """Weigh two."""
     c.printer.info(f"weighed {two} {env}")
+
+
+@task(
+    group="check", example="inv jobs lint", word="job", words="entry", help={"job": "a", "entry": "x=y", "set_": "a=b"}
+)
+def jobs(c, job: str = "", entry: list[str] | None = None, set_: list[str] | None = None, all_: bool = False):
+    """Run jobs."""
+    c.printer.info(f"jobs {job!r} {entry} {set_} {all_}")
+
+
+@task(group="check", example="inv switch on", positional=("state",), help={"state": "on or off"})
+def switch(c, state: Literal["on", "off"]):
+    """Switch it."""
+    c.printer.info(f"switched {state}")
 
 
 @invoke.task
@@ -232,3 +248,34 @@ def test_bare_words_go_to_the_option_of_their_task(inv: Callable[..., tuple[int,
     code, _, err = inv("own-task", "web=4")
     assert code == 2
     assert "web=4" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["jobs"], "jobs '' [] [] False"),
+        (["jobs", "lint"], "jobs 'lint' [] [] False"),
+        # The word right behind the task is its own, also where a task has that name.
+        (["jobs", "ship", "x=1", "--all"], "jobs 'ship' ['x=1'] [] True"),
+        (["jobs", "x=1", "y=2"], "jobs '' ['x=1', 'y=2'] [] False"),
+        (["jobs", "--all", "x=1"], "jobs '' ['x=1'] [] True"),
+        (["jobs", "--set", "A=b", "x=1"], "jobs '' ['x=1'] ['A=b'] False"),
+    ],
+)
+def test_a_bare_word_behind_a_task_and_name_value_words_reach_their_options(
+    inv: Callable[..., tuple[int, str, str]], line: list[str], said: str
+) -> None:
+    code, out, _ = inv(*line)
+    assert (code, out.strip()) == (0, said)
+
+
+def test_the_help_shows_the_bare_word(inv: Callable[..., tuple[int, str, str]]) -> None:
+    assert "Usage: inv jobs [job] [options]" in inv("--help", "jobs")[1]
+
+
+def test_a_word_that_is_needed_and_not_there_is_named_with_what_it_may_be(
+    inv: Callable[..., tuple[int, str, str]],
+) -> None:
+    code, _, err = inv("switch")
+    assert code == 2
+    assert err.splitlines() == ["error: switch needs <state>: on, off", "next: inv --help switch"]
