@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from handrail.testing.container import ContainerHost
 from handrail.testing.host import Host
 from handrail.testing.project import DeployProject
 from handrail.testing.tiny import TinyProject
@@ -30,6 +31,15 @@ def new_project(tmp_path: Path, wheel_cache: Path, request: pytest.FixtureReques
     yield make
     for host in {host.name: host for project in made for host in project.hosts}.values():
         host.run("rm -f ~/sick", check=False)
+
+
+@pytest.fixture(params=["caddy", "nginx"])
+def proxy(request: pytest.FixtureRequest, container_host: ContainerHost) -> Iterator[str]:
+    """Which web server stands in front; what tests made it serve is taken away afterwards."""
+    kind: str = request.param
+    container_host.run_as_root(f"systemctl start {kind}")
+    yield kind
+    container_host.run_as_root(f"rm -f /etc/caddy/handrail/* /etc/nginx/conf.d/handrail-*; systemctl reload {kind}")
 
 
 @pytest.fixture(scope="session")

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
 from handrail.testing.container import ContainerHost
 from handrail.testing.host import wait_until
 from handrail.testing.project import DeployProject
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from handrail.testing.visitors import Visitors
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SITES = {"caddy": 8081, "nginx": 8082}
-
-
-@pytest.fixture(params=["caddy", "nginx"])
-def proxy(request: pytest.FixtureRequest, container_host: ContainerHost) -> Iterator[str]:
-    kind: str = request.param
-    container_host.run_as_root(f"systemctl start {kind}")
-    yield kind
-    container_host.run_as_root(f"rm -f /etc/caddy/handrail/* /etc/nginx/conf.d/handrail-*; systemctl reload {kind}")
 
 
 @pytest.fixture
@@ -43,51 +29,9 @@ def project(new_project, container_host: ContainerHost, proxy: str) -> DeployPro
     return made
 
 
-class Visitors:
-    """Ask the proxy without a pause, on kept and on new connections, and count the answers by version."""
-
-    def __init__(self, host: ContainerHost, port: int) -> None:
-        self.answers: Counter[str] = Counter()
-        self.failures: list[str] = []
-        self.address = (host.address, port)
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._visit, args=(kept,)) for kept in (True, True, False)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _visit(self, kept: bool) -> None:
-        connection: http.client.HTTPConnection | None = None
-        while not self._stop.is_set():
-            reused = connection is not None
-            connection = connection or http.client.HTTPConnection(*self.address, timeout=10)
-            try:
-                connection.request("GET", "/")
-                answer = connection.getresponse()
-                body = answer.read().decode()
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
-                connection.close()
-                connection = None
-                # A server may close a kept connection between two requests; every client asks again on a new one.
-                if not reused:
-                    self.failures.append(repr(error))
-                continue
-            if answer.status == 200:
-                self.answers[body.split('"version": "')[1].split('"')[0]] += 1
-            else:
-                self.failures.append(f"{answer.status} {body[:80]}")
-            if not kept or answer.will_close:
-                connection.close()
-                connection = None
-        if connection is not None:
-            connection.close()
+def visitors_of(host: ContainerHost, port: int) -> Visitors:
+    """Visitors without a pause, on kept and on new connections."""
+    return Visitors([host], port, version=lambda body: body.partition('"version": "')[2].partition('"')[0])
 
 
 def served(project: DeployProject, proxy: str) -> str:
@@ -108,18 +52,18 @@ def test_visitors_notice_no_deploy_and_no_rollback(
     assert served(project, proxy) == "one"
     assert units(container_host, project.app) == {"web-blue"}
 
-    with Visitors(container_host, SITES[proxy]) as visitors:
+    with visitors_of(container_host, SITES[proxy]) as visitors:
         project.release("two")
         project.deploy()
         assert units(container_host, project.app) == {"web-green"}, "the old instance was drained and stopped"
         project.release("three")
         project.deploy()
         back = project.rollback()
-        before = visitors.answers["two"]
-        wait_until(lambda: visitors.answers["two"] > before, "an answer after the rollback", 10)
+        before = visitors.answers["two", 200]
+        wait_until(lambda: visitors.answers["two", 200] > before, "an answer after the rollback", 10)
 
     assert visitors.failures == []
-    assert {"one", "two", "three"} <= set(visitors.answers)
+    assert {"one", "two", "three"} <= visitors.versions
     assert back["hosts"][0]["from"] != first
     status = project.status()
     assert status["state"] == "ok"
@@ -135,11 +79,11 @@ def test_a_new_release_that_is_not_healthy_never_meets_a_visitor(
     container_host.run("echo two > ~/sick")
     project.release("two")
 
-    with Visitors(container_host, SITES[proxy]) as visitors:
+    with visitors_of(container_host, SITES[proxy]) as visitors:
         document = project.deploy(expect=5)
 
     assert visitors.failures == []
-    assert set(visitors.answers) == {"one"}
+    assert visitors.versions == {"one"}
     assert document["hosts"][0]["state"].startswith("returned to")
     status = project.status()
     assert status["state"] == "ok"
@@ -163,7 +107,7 @@ def test_a_client_that_dies_leaves_the_old_release_serving(
     process = project.start("deploy", "--env", "test", "--yes")
     wait_until(lambda: paused.exists() or process.poll() is not None, "the pause", 60)  # type: ignore[attr-defined]
 
-    with Visitors(container_host, SITES[proxy]) as visitors:
+    with visitors_of(container_host, SITES[proxy]) as visitors:
         process.kill()
         process.communicate()
         wait_until(lambda: not project.status()["hosts"][0]["lock"]["held"], "the host to return by itself", 60)
@@ -189,7 +133,7 @@ def test_a_host_changes_from_one_strategy_to_the_other_and_back_unnoticed(
 ) -> None:
     deploy_by(project, "restart", "one")
     assert units(container_host, project.app) == {"web"}
-    with Visitors(container_host, SITES[proxy]) as visitors:
+    with visitors_of(container_host, SITES[proxy]) as visitors:
         deploy_by(project, "blue-green", "two")
         assert served(project, proxy) == "two"
         assert units(container_host, project.app) == {"web-green"}, "blue's port was the old one's"

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
-import threading
 import zlib
-from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from handrail.testing.container import ContainerHost
 from handrail.testing.host import wait_until
 from handrail.testing.project import DeployProject
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from handrail.testing.visitors import Visitors
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -52,49 +46,9 @@ http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).s
 """
 
 
-class Visitors:
-    """Ask the hosts' proxies at a steady pace from a few threads, and count the answers by version and status."""
-
-    def __init__(self, hosts: list[ContainerHost], port: int) -> None:
-        self.answers: Counter[tuple[str, int]] = Counter()
-        self.lost: list[str] = []
-        self._stop = threading.Event()
-        addresses = [(host.address, port) for host in hosts]
-        self._threads = [threading.Thread(target=self._visit, args=(address,)) for address in addresses * 4]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    @property
-    def failed(self) -> int:
-        return len(self.lost) + sum(count for (_, status), count in self.answers.items() if status != 200)
-
-    def _visit(self, address: tuple[str, int]) -> None:
-        while not self._stop.wait(0.01):
-            connection = http.client.HTTPConnection(*address, timeout=10)
-            try:
-                connection.request("GET", "/")
-                answer = connection.getresponse()
-                self.answers[answer.read().decode(), answer.status] += 1
-            except (OSError, http.client.HTTPException) as error:
-                self.lost.append(repr(error))
-            finally:
-                connection.close()
-
-
-@pytest.fixture(params=["caddy", "nginx"])
-def proxy(request: pytest.FixtureRequest, container_host: ContainerHost) -> Iterator[str]:
-    kind: str = request.param
-    container_host.run_as_root(f"systemctl start {kind}")
-    yield kind
-    container_host.run_as_root(f"rm -f /etc/caddy/handrail/* /etc/nginx/conf.d/handrail-*; systemctl reload {kind}")
+def visitors_of(hosts: list[ContainerHost], port: int) -> Visitors:
+    """Visitors at a steady pace, each request on a connection of its own."""
+    return Visitors(hosts, port, kept=(False,) * 4, pause=0.01)
 
 
 def release(project: Any, version: str) -> None:
@@ -146,7 +100,7 @@ def served(project: DeployProject, proxy: str) -> str:
 def test_a_bad_release_is_returned_and_a_good_one_promoted(
     project: Any, container_host: ContainerHost, proxy: str
 ) -> None:
-    with Visitors([container_host], SITES[proxy]) as visitors:
+    with visitors_of([container_host], SITES[proxy]) as visitors:
         release(project, "bad")
         document = project.deploy(expect=5)
     look = document["canary"][-1]
@@ -162,13 +116,13 @@ def test_a_bad_release_is_returned_and_a_good_one_promoted(
     entry = project.status()["hosts"][0]["history"][-1]
     assert (entry["result"], entry["canary"][-1]["why"]) == ("returned", look["why"])
 
-    with Visitors([container_host], SITES[proxy]) as visitors:
+    with visitors_of([container_host], SITES[proxy]) as visitors:
         project.configure(test={"canary": rules(steps=["10%", "50%"], min_requests=20)})
         release(project, "good")
         document = project.deploy()
         before = visitors.answers["good", 200]
         wait_until(lambda: visitors.answers["good", 200] > before + 20, "visitors of the new one", 10)
-    assert (visitors.failed, visitors.lost) == (0, [])
+    assert visitors.failures == []
     assert [look["verdict"] for look in document["canary"]] == ["promote", "promote"]
     assert served(project, proxy) == "good"
     assert project.status()["hosts"][0]["history"][-1]["canary"] == document["canary"]
@@ -182,12 +136,12 @@ def test_a_bad_release_is_returned_and_a_good_one_promoted(
 @pytest.mark.parametrize("proxy", ["nginx"], indirect=True)
 def test_a_slow_release_is_returned(project: Any, container_host: ContainerHost, proxy: str) -> None:
     project.configure(test={"canary": rules(min_requests=20)})
-    with Visitors([container_host], SITES[proxy]) as visitors:
+    with visitors_of([container_host], SITES[proxy]) as visitors:
         release(project, "slow")
         document = project.deploy(expect=5)
     assert "p95 " in document["error"]["message"]
     assert "at most 1.5 times as much is allowed" in document["error"]["message"]
-    assert visitors.failed == 0
+    assert visitors.failures == []
     assert served(project, proxy) == "one"
 
 
@@ -196,7 +150,7 @@ def test_a_client_that_dies_while_baking_leaves_the_old_release_with_all_traffic
 ) -> None:
     project.configure(test={"canary": rules(bake=60, bake_max=60)})
     release(project, "good")
-    with Visitors([container_host], SITES[proxy]) as visitors:
+    with visitors_of([container_host], SITES[proxy]) as visitors:
         process = project.start("deploy", "--env", "test", "--yes")
         wait_until(lambda: visitors.answers["good", 200] > 5 or process.poll() is not None, "the canary's traffic", 60)
         os.killpg(process.pid, signal.SIGKILL)
@@ -205,7 +159,7 @@ def test_a_client_that_dies_while_baking_leaves_the_old_release_with_all_traffic
         before = visitors.answers.copy()
         wait_until(lambda: visitors.answers["one", 200] > before["one", 200] + 100, "more visitors", 20)
     assert visitors.answers["good", 200] == before["good", 200], "nobody meets the canary any more"
-    assert visitors.failed == 0
+    assert visitors.failures == []
     assert project.status()["state"] == "ok"
 
 
@@ -228,7 +182,7 @@ def test_with_hosts_as_steps_the_first_ones_are_compared_with_the_others(
     )
     release(project, "one")
     project.deploy()
-    with Visitors(hosts, 8086) as visitors:
+    with visitors_of(hosts, 8086) as visitors:
         release(project, "bad")
         document = project.deploy(expect=5)
         assert document["error"]["message"].startswith("the canary (1 host) is returned: error rate ")
