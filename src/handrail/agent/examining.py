@@ -173,8 +173,17 @@ def file_facts(shell, path, kind):
     plain = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}.get(name, [])
     seconds, _ = timed([shell, *plain, "-c", '. "$0" >/dev/null 2>&1' if name != "fish" else "source $argv[1]", path])
     text = read_text(path)
-    others = [other for other, _ in start_files(shell) if other != path and os.path.basename(other) in text]
+    others = [other for other, _ in start_files(shell) if other != path and is_named(other, text)]
     return {"path": path, "kind": kind, "seconds": seconds, "names": others}
+
+
+def is_named(path, text):
+    """Tell whether a start-up file's text names another one, by its path or by one from the home folder."""
+    home = os.path.expanduser("~") + os.sep
+    names = [path]
+    if path.startswith(home):
+        names += [start + path[len(home) :] for start in ("~/", "$HOME/", "${HOME}/")]
+    return any(name in text for name in names)
 
 
 def timed(argv):

@@ -24,6 +24,7 @@ _SHELL_WORDS = frozenset({
     "eval", "exit", "return", "trap", "wait", "shift", "source", ".", ":", "true", "false", "alias", "type",
     "ulimit", "umask",
 })  # fmt: skip
+_RUNNERS = frozenset({"uv", "uvx", "pipx", "poetry", "pdm", "hatch", "pipenv"})
 _ACTIONS = {
     "actions/setup-node": "node",
     "actions/setup-go": "go",
@@ -85,6 +86,8 @@ def _programs(step: Step) -> Iterator[tuple[int, str, str]]:
             for name, package in _PAIR.findall(" ".join(words[words.index("--debian") + 1 :])):
                 yield line, name, package
         elif left and not is_task(words) and not is_bootstrap(words):
-            name = program(left)
+            # What uv or its like runs, it also fetches.
+            first = program([word for word in words if "=" not in word][:1])
+            name = first if first in _RUNNERS else program(left)
             if re.fullmatch(r"[A-Za-z0-9_.+-]+", name) and name not in _SHELL_WORDS and "/" not in left[0]:
                 yield line, name, ""

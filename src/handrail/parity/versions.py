@@ -34,7 +34,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class Mention:
-    """A version of a tool, written down; ``text`` is what stands there, and could be replaced."""
+    """A version of a tool, written down; ``text`` is what stands there and could be replaced, "" where nothing can."""
 
     tool: str
     version: str
@@ -56,16 +56,16 @@ def tools_of_two_versions(sources: Sources) -> Iterator[Diagnosis]:
         if _same(wanted, mention.version):
             continue
         new = mention.text.replace(mention.version, wanted)
+        lock = f"lock {mention.version}: uv lock --upgrade-package '{mention.tool}=={mention.version}'"
         yield Diagnosis(
             "tool-versions-differ",
             "error",
             f"{mention.tool} is {mention.version} here and {wanted} at {place}",
             mention.file,
             mention.line,
-            mend=f"write {new}, or lock {mention.version}: uv lock --upgrade-package "
-            f"'{mention.tool}=={mention.version}'",
+            mend=f"write {new}, or {lock}" if new else f"write the commit of {wanted}, or {lock}",
             # Only towards the lock: it is what inv, CI and the environment already use.
-            repair=Replacement(mention.file, mention.line, mention.text, new) if locked else None,
+            repair=Replacement(mention.file, mention.line, mention.text, new) if locked and new else None,
         )
     yield from _demands(sources)
 

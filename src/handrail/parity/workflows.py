@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from pathlib import Path
 from handrail.parity.yaml_lines import Item, read_yaml
 
 FOLDER = ".github/workflows"
+# The runner puts a text in its place before a shell sees the line: its own operators are none of the shell's.
+_EXPRESSION = re.compile(r"\$\{\{[^\n]*?\}\}")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Step:
         line that cannot be split is one word.
         """
         number, pending, start = self.run_line, "", 0
-        for text in self.run.splitlines():
+        for text in _EXPRESSION.sub("${{…}}", self.run).splitlines():
             start = start if pending else number
             pending += text
             number += 1

@@ -289,6 +289,30 @@ def test_a_hooks_version_is_repaired_towards_the_lock(repository: Repository) ->
     assert "0.12.1 at uv.lock:3" in finding.message
 
 
+def test_a_frozen_hook_has_no_repair_because_nobody_here_knows_the_commit(repository: Repository) -> None:
+    repository.change(".pre-commit-config.yaml", "v0.12.1", f"{COMMIT} # frozen: v0.11.0")
+
+    (finding,) = repository.look()
+
+    assert finding.repair is None
+    assert finding.mend.startswith("write the commit of 0.12.1, or lock 0.11.0")
+
+
+def test_an_expression_of_the_runner_is_one_word_whatever_is_in_it() -> None:
+    step = Step("ci.yml", 1, "inv test --python ${{ matrix.a || format('py{0}', matrix.b) }} && inv b", 5)
+
+    assert [words[:2] for _, words in step.commands()] == [["inv", "test"], ["inv", "b"]]
+
+
+def test_what_uv_fetches_need_not_be_on_the_machine(repository: Repository) -> None:
+    repository.change(CI_FILE, STEP, STEP + "      - run: uv run no-such-tool -x\n")
+    sources = read_all(repository.root, load_project(repository.root), ())
+
+    assert [each.message for each in programs_missing_here(sources, path="/nowhere")] == [
+        "CI uses uv, and it is not on this machine"
+    ]
+
+
 def test_a_project_without_workflows_hooks_and_lock_has_nothing_that_differs(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.handrail]\napp = "shop"\n')
     project = load_project(tmp_path)
