@@ -18,6 +18,7 @@ import os
 import platform
 import queue
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -180,7 +181,11 @@ class Campaign:
             self.bad.append(f"\n{case}\n{why}\nrepeat it: {again}")
             print(self.bad[-1], flush=True)
         if not self.options.keep_going:
-            self._stop.set()
+            self.stop()
+
+    def stop(self) -> None:
+        """Begin no further case."""
+        self._stop.set()
 
     def progress(self) -> str:
         done, count = len(self.done), len(self.cases)
@@ -249,6 +254,9 @@ def main() -> None:
         ]
         for lane in lanes:
             lane.start()
+        # Whoever ends the campaign waits for the cases that run: their hosts must not be left behind.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: campaign.stop())
         for lane in lanes:
             lane.join()
     campaign.show()
