@@ -1,9 +1,11 @@
 """Requests that start the new release, prove it, and send it the traffic."""
 
+import json
 import time
 
 from handrail.agent import ballast, guardian
-from handrail.agent.instances import Instances
+from handrail.agent.files import read_json, read_text, write_atomic
+from handrail.agent.instances import Instances, files_of, with_files
 from handrail.agent.locking import must_hold_lock, take
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction
@@ -37,6 +39,7 @@ def activate(agent, request, _payload):
             state = transaction.update(step="activating")
     else:
         state = arm(agent, transaction, spec, request["lease"], "activating", promotes=promotes)
+    spec = state["service"]
     instances, live, goal = Instances(agent.app, spec), state["live"], state["goal"]
     switched = None
     with transaction.acting():
@@ -77,7 +80,12 @@ def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
     ballast.load(transaction.path("ballast"))
     for name in ("guardian.log", "lease"):
         open(transaction.path(name), "wb").close()
-    state, instances = transaction.state(), Instances(agent.app, spec)
+    state = transaction.state()
+    spec = remember_files(agent.app, state, spec)
+    instances = Instances(agent.app, spec)
+    # What a return writes back: the manager's files as they are now.
+    now = {path: read_text(path) for path in files_of(spec)}
+    changes["files"] = {path: text for path, text in now.items() if text}
     if promotes:
         live, goal = state["live"], state["goal"]
     else:
@@ -86,6 +94,15 @@ def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
     state = transaction.update(step=step, service=spec, lease=lease, live=live, goal=goal, **changes)
     agent.guardian = guardian.start(agent.app.folder, transaction.path("guardian.log"), agent.lock_fd)
     return state
+
+
+def remember_files(app, state, spec):
+    """Return the service with the manager's files that the release was deployed with; a rollback brings them back."""
+    path = app.release(state["release"], ".handrail", "files.json")
+    if state.get("kind") == "rollback":
+        return with_files(spec, read_json(path))
+    write_atomic(path, json.dumps(files_of(spec)), 0o644)
+    return spec
 
 
 def must_be_undecided(transaction):

@@ -153,6 +153,25 @@ class App:
         if self.slot_release(slot) != release:
             raise Refused("switch", "slot %s points at %r" % (slot, self.slot_release(slot)))
 
+    def link_jobs(self, release):
+        """Point ``jobs``, the release that periodic jobs run, at a release, or at none; like `switch`, one rename."""
+        link = self.path("jobs")
+        if not release:
+            if os.path.islink(link):
+                os.unlink(link)
+            return
+        temporary = "%s.%d.%d.tmp" % (link, os.getpid(), time.monotonic_ns())
+        os.symlink(os.path.join("releases", release), temporary)
+        os.rename(temporary, link)
+        sync_folder(self.folder)
+
+    def jobs_release(self):
+        """Return the release that periodic jobs run, or ""."""
+        try:
+            return os.path.basename(os.readlink(self.path("jobs")))
+        except OSError:
+            return ""
+
     def sweep(self, keep_release=""):
         """Delete leftovers: half-made releases, temporary links and half-written objects."""
         swept = []

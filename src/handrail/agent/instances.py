@@ -7,6 +7,26 @@ from handrail.agent.proxy import Proxy
 from handrail.agent.service import Service
 
 
+def with_files(spec, texts):
+    """Return a service's description in which the files that ``texts`` knows, by path, have those texts."""
+    if not spec or not texts:
+        return spec
+
+    def changed(one):
+        return dict(one, files=[dict(item, content=texts.get(item["path"], item["content"])) for item in one["files"]])
+
+    found = changed(spec)
+    if spec.get("slots"):
+        found["slots"] = {name: changed(slot) for name, slot in spec["slots"].items()}
+    return found
+
+
+def files_of(spec):
+    """Return the texts of a service's files by path, those of its slots too."""
+    every = [spec, *(spec.get("slots") or {}).values()] if spec else []
+    return {item["path"]: item["content"] for one in every for item in one["files"]}
+
+
 class Instances:
     """The processes that may serve an app here: ``web``, and the slots of blue-green."""
 

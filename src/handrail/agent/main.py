@@ -19,7 +19,7 @@ OPERATIONS = {
     "lowering": ["lower"],
     "activating": ["activate", "verify", "switch", "retire"],
     "measuring": ["split", "measure"],
-    "settling": ["settle", "scale"],
+    "settling": ["settle", "scale", "begin_job"],
     "holding": ["hold"],
     "deciding": ["commit", "return"],
     "exporting": ["export", "fetch", "note"],

@@ -36,6 +36,14 @@ def process_folder(pid):
     return next((line[1:] for line in lines if line.startswith("n")), "")
 
 
+def sees_as_we_do(pid):
+    """Tell whether a process shares this one's view of the file system; False where that cannot be known."""
+    try:
+        return os.readlink("/proc/%d/ns/mnt" % pid) == os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        return False
+
+
 def listeners(port):
     """Return pids that listen on a TCP port, or None where that cannot be seen."""
     inodes = set()

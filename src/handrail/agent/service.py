@@ -7,7 +7,13 @@ import time
 
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.files import read_text, write_as_root, write_atomic
-from handrail.agent.processes import connections_to, listeners, process_environment, process_folder
+from handrail.agent.processes import (
+    connections_to,
+    listeners,
+    process_environment,
+    process_folder,
+    sees_as_we_do,
+)
 from handrail.agent.refusal import Refused
 
 USER_AGENT = "handrail-health"
@@ -44,6 +50,11 @@ def ask_health(service):
         connection.close()
         answer["seconds"] = round(time.monotonic() - started, 4)
     return answer
+
+
+def paths_in(directive):
+    words = directive.partition("=")[2].replace('"', " ").replace(":", " ").split()
+    return [word.lstrip("-+") for word in words if word.lstrip("-+").startswith("/")]
 
 
 class Service:
@@ -93,7 +104,30 @@ class Service:
     def restart(self):
         self.install()
         for argv in self.spec["restart"]:
-            self._must(argv, "restart the service", 60 + self.spec.get("stop_timeout", 15))
+            try:
+                self._must(argv, "restart the service", 60 + self.spec.get("stop_timeout", 15))
+            except Refused as error:
+                cannot = self.what_the_host_cannot()
+                if cannot:
+                    raise Refused("service", cannot, **error.facts) from None
+                raise
+
+    def what_the_host_cannot(self):
+        """Return which directives of the unit systemd failed to set up here, as a sentence, or ""."""
+        needs = self.spec.get("needs")
+        code = (run(self.spec["ended"], 20)[1] or [""])[-1].strip() if needs else ""
+        if code not in (needs or {}):
+            return ""
+        said = [line for line in self.logs(20) if ": Failed to " in line or ": Failed at " in line]
+        # systemd names a path that is missing, and not the directive that asked for it.
+        named = [line for line in needs[code] if any(word in " ".join(said) for word in paths_in(line))]
+        names = [line.partition("=")[0] for line in named or needs[code]]
+        why = said[0].partition(": Failed ")[2] if said else "exit code " + code
+        return "systemd on this host cannot set up %s of the unit: failed %s" % (" or ".join(dict.fromkeys(names)), why)
+
+    def begin(self):
+        for argv in self.spec["start"]:
+            self._must(argv, "start the service", 60)
 
     def stop(self):
         for argv in self.spec["stop"]:
@@ -206,6 +240,7 @@ class Service:
                     )
                     return report
         report["ok"] = True
+        report["unconfined"] = bool(self.spec.get("confined")) and sees_as_we_do(pid)
         return report
 
     def wait_until_healthy(self, release, stop=None):
@@ -232,6 +267,8 @@ class Service:
             if stop is not None and stop.is_set():
                 report["why"] = "stopped: %s" % report["why"]
                 return report
+            if report["pid"] == 0 and (now > deadline or (down_since and now - down_since > 1.0)):
+                report["why"] = self.what_the_host_cannot() or report["why"]
             if now > deadline or (down_since and now - down_since > min(6.0, self.spec["health_timeout"])):
                 return report
             # Quick at first, because most releases are; then rarer, so as not to drown the service's log.

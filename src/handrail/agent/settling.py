@@ -4,7 +4,8 @@ import json
 import os
 
 from handrail.agent.files import read_json, write_atomic
-from handrail.agent.instances import Instances
+from handrail.agent.instances import Instances, with_files
+from handrail.agent.jobs import begin, is_job
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction
@@ -37,18 +38,24 @@ def settle(agent, request, _payload):
 def processes_of(app, release, declared):
     """Return what a release runs beside its service: what was declared with it, in the numbers of today.
 
-    A rollback brings back the processes that the older release had, whatever is declared now.
+    A rollback brings back the processes that the older release had, whatever is declared now; its periodic jobs with
+    the times that they had, on the hosts of today.
     """
     path = app.release(release, ".handrail", "processes.json")
     if not os.path.exists(path):
         write_atomic(path, json.dumps(declared), 0o644)
-        return declared
-    own = read_json(path) or {}
-    known = {spec["process"] for spec in own.values()}
-    today = {spec["process"] for spec in declared.values()}
-    wanted = {name: spec for name, spec in own.items() if spec["process"] not in today}
-    wanted.update({name: spec for name, spec in declared.items() if spec["process"] in known})
-    return wanted
+        own = declared
+    else:
+        own = read_json(path) or {}
+    known = {spec["process"] for spec in own.values() if not is_job(spec)}
+    today = {spec["process"] for spec in declared.values() if not is_job(spec)}
+    wanted = {name: spec for name, spec in own.items() if is_job(spec) or spec["process"] not in today}
+    wanted.update({name: spec for name, spec in declared.items() if not is_job(spec) and spec["process"] in known})
+    # With the unit that it had.
+    texts = {item["path"]: item["content"] for spec in own.values() for item in spec["files"]}
+    wanted = {name: with_files(spec, texts) for name, spec in wanted.items()}
+    here = {name: declared.get(name, spec).get("here", True) for name, spec in wanted.items()}
+    return {name: spec for name, spec in wanted.items() if here[name]}
 
 
 def scale(agent, request, _payload):
@@ -61,7 +68,12 @@ def scale(agent, request, _payload):
     before, specs_before = read_scale(app), installed_workers(app)
     write_scale(app, request["scale"])
     try:
-        bring(app, (request["service"] or {}).get("processes") or {}, release, restart=False)
+        declared = (request["service"] or {}).get("processes") or {}
+        texts = {item["path"]: item["content"] for spec in specs_before.values() for item in spec["files"]}
+        wanted = {name: with_files(spec, texts) for name, spec in declared.items() if not is_job(spec)}
+        # Jobs have no number, and are as the release had them.
+        wanted.update({name: spec for name, spec in specs_before.items() if is_job(spec)})
+        bring(app, wanted, release, restart=False)
         if before.get("web") != request["scale"].get("web"):
             restart_web(app, request["service"], release)
     except (Refused, OSError):
@@ -77,8 +89,19 @@ def scale(agent, request, _payload):
     return {"scale": now}
 
 
+def begin_job(agent, request, _payload):
+    """Begin one run of a periodic job now."""
+    must_hold_lock(agent)
+    for spec in installed_workers(agent.app).values():
+        if is_job(spec) and spec["process"] == request["process"]:
+            begin(agent.app, spec)
+            return {}
+    raise Refused("bad-request", "no job %s is here; the next deploy brings it" % request["process"])
+
+
 def restart_web(app, spec, release):
-    instances = Instances(app, spec)
+    own = read_json(app.release(release, ".handrail", "files.json"))
+    instances = Instances(app, with_files(spec, own))
     service = instances.service(instances.live() or "web")
     service.restart()
     report = service.wait_until_healthy(release)

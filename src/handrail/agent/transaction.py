@@ -8,7 +8,7 @@ import time
 
 from handrail.agent import ballast
 from handrail.agent.files import read_json, read_text, remove_tree, sync_folder, write_atomic
-from handrail.agent.instances import Instances
+from handrail.agent.instances import Instances, with_files
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
 from handrail.agent.schema import raise_again
@@ -115,7 +115,7 @@ class Transaction:
         began = time.monotonic()
         state = self.state()
         previous = state.get("from") or ""
-        instances = Instances(self.app, state.get("service"))
+        instances = Instances(self.app, with_files(state.get("service"), state.get("files")))
         live, goal = state.get("live") or "", state.get("goal") or "web"
         service = instances.service(goal)
         outcome = {"ok": True, "serves": previous, "why": "", "reason": reason}
@@ -128,6 +128,7 @@ class Transaction:
             else:
                 self.spare(lambda: self.app.switch(previous))
             if service and previous:
+                service.install()
                 if not service.look(previous)["ok"]:
                     service.restart()
                 report = service.wait_until_healthy(previous)
@@ -280,4 +281,4 @@ def public_state(state):
     """Return a transaction's state without the parts that only this host needs."""
     if not state:
         return None
-    return {key: value for key, value in state.items() if key not in ("service",)}
+    return {key: value for key, value in state.items() if key not in ("service", "files")}

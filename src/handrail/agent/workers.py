@@ -5,9 +5,11 @@ declared changes from release to release.
 """
 
 import json
+import os
 import threading
 
 from handrail.agent.files import read_json, write_atomic
+from handrail.agent.jobs import drain, is_job, look_at_job
 from handrail.agent.refusal import Refused
 from handrail.agent.service import Service
 
@@ -32,6 +34,11 @@ def bring(app, wanted, release, restart=True):
     each({name: spec for name, spec in installed.items() if name not in wanted}, lambda spec: end(app, spec, files))
     write_workers(app, wanted)
     missing = {name: spec for name, spec in wanted.items() if restart or name not in installed}
+    # A job's run in progress ends first: the link that it was started through moves afterwards.
+    each({name: spec for name, spec in installed.items() if name in missing and is_job(spec)}, lambda s: drain(app, s))
+    jobs = [spec for spec in wanted.values() if is_job(spec)]
+    if missing or not jobs:
+        app.link_jobs(release if jobs else "")
     # One after the other: instances share the file of their template.
     for spec in missing.values():
         Service(app, spec).install()
@@ -41,6 +48,8 @@ def bring(app, wanted, release, restart=True):
 def start(app, spec, release):
     service = Service(app, spec)
     service.restart()
+    if "when" in spec:
+        return  # a timer has no process that could be asked
     report = service.wait_until_healthy(release)
     if not report["ok"]:
         raise Refused("unhealthy", "%s: %s" % (spec["name"], report["why"]), lines=service.logs(20))
@@ -48,8 +57,11 @@ def start(app, spec, release):
 
 def end(app, spec, files_in_use):
     """Stop one for good, as gently as a restart does."""
+    drain(app, spec)
     own = [item for item in spec["files"] if item["path"] not in files_in_use]
     Service(app, dict(spec, files=own)).retire()
+    if os.path.exists(spec.get("report", "")):
+        os.unlink(spec["report"])
 
 
 def each(specs, work):
@@ -80,6 +92,9 @@ def look_at_workers(app):
     current = app.current_release()
     rows = []
     for name, spec in sorted(installed_workers(app).items()):
+        if is_job(spec):
+            rows.append(look_at_job(app, spec, current))
+            continue
         report = Service(app, spec).look(current)
         rows.append(
             {

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from handrail.config.batches import batch_problem, step_problem, step_size
+from handrail.config.cron import parse_cron
+from handrail.config.directives import Value, directive_problems
 from handrail.config.explain import shown
 from handrail.config.locate import KeyPath
 
 if TYPE_CHECKING:
-    from handrail.config.schema import Canary, Checks, Environment, Project, Service, Smoke
+    from handrail.config.schema import Canary, Checks, Environment, Project, Service, Smoke, Worker
 
 Problem = tuple[KeyPath, str]
 
@@ -106,6 +108,7 @@ def _service(service: Service) -> Iterator[Problem]:
         # A URL may hold a password, so what was written is not repeated.
         yield (*path, "database"), "database takes the name of a variable, such as DATABASE_URL; the URL goes into it"
     yield from _inside_project((*path, "shared"), service.shared)
+    yield from _unit((*path, "unit"), service.unit)
 
 
 def _processes(project: Project) -> Iterator[Problem]:
@@ -122,6 +125,29 @@ def _processes(project: Project) -> Iterator[Problem]:
                 yield (*path, "command"), f"command names {{{word}}}, expected {{app}}"
         yield from _between((*path, "instances"), worker.instances, 0, 99)
         yield from _seconds((*path, "stop_timeout"), worker.stop_timeout)
+        yield from _job(path, worker)
+        yield from _unit((*path, "unit"), worker.unit)
+
+
+def _job(path: KeyPath, worker: Worker) -> Iterator[Problem]:
+    if not worker.schedule:
+        for key in ("hosts", "timeout"):
+            if getattr(worker, key) not in ("first", 0):
+                yield (*path, key), f"{key} is for periodic jobs: it needs a schedule"
+        return
+    try:
+        parse_cron(worker.schedule)
+    except ValueError as error:
+        yield (*path, "schedule"), f"schedule is {shown(worker.schedule)}: {error}"
+    if worker.instances != 1:
+        yield (*path, "instances"), "instances is for processes that go on running; a job runs once at a time"
+    if worker.timeout != 0:
+        yield from _seconds((*path, "timeout"), worker.timeout)
+
+
+def _unit(path: KeyPath, unit: Mapping[str, Value]) -> Iterator[Problem]:
+    for name, problem in directive_problems(unit):
+        yield (*path, name), problem
 
 
 def _environment(path: KeyPath, environment: Environment) -> Iterator[Problem]:

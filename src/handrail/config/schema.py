@@ -47,17 +47,30 @@ class Service(_Table, frozen=True):
     """Name of the variable that holds the database's URL, for ``inv db.plan``."""
     shared: list[str] = []
     """Paths in the release that are links into the app's ``shared/`` folder (uploads, SQLite files)."""
+    hardening: Literal["off", "basic", "strict"] = "basic"
+    """systemd: what the service and its background processes may not do on the host."""
+    unit: dict[str, str | int | float | bool | list[str]] = {}
+    """systemd: further directives of the unit's ``[Service]``, such as ``MemoryMax``."""
 
 
 class Worker(_Table, frozen=True):
-    """``[tool.handrail.processes.<name>]``: a background process that belongs to each release."""
+    """``[tool.handrail.processes.<name>]``: a background process or a periodic job that belongs to each release."""
 
     command: str
     """Shell-like command line without shell operators; ``{app}`` is filled in."""
     instances: int = 1
     """How many of it run on each host; ``inv scale`` overrides it."""
     stop_timeout: float = 30.0
-    """Seconds in which it may finish its job after SIGTERM before it is killed."""
+    """Seconds in which it may finish its job after SIGTERM before it is killed; of a periodic job, seconds that a
+    deploy waits for a run to end by itself before it is asked to."""
+    schedule: str = ""
+    """Makes it a periodic job: cron's five fields or ``@daily`` and the like, in UTC."""
+    hosts: Literal["first", "all"] = "first"
+    """A periodic job runs on the environment's first host, or on each."""
+    timeout: float = 0.0
+    """Seconds after which a run of a periodic job is stopped; 0: never."""
+    unit: dict[str, str | int | float | bool | list[str]] = {}
+    """systemd: further directives of the unit's ``[Service]``, such as ``MemoryMax``."""
 
 
 class Build(_Table, frozen=True):

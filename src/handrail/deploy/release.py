@@ -13,8 +13,12 @@ from handrail.errors import ConfigError
 
 if TYPE_CHECKING:
     from handrail.build.bundle import Bundle
+    from handrail.config.schema import Worker
     from handrail.config.target import Target
     from handrail.config.values import Value
+    from handrail.runtime import Job
+
+UNCONFINED = "the service runs unconfined: systemd there left out what hardening says of the file system"
 
 
 def release_id(number: int, bundle: Bundle) -> str:
@@ -38,7 +42,9 @@ def service_for(target: Target, facts: Mapping[str, Any]) -> dict[str, Any] | No
         return None
 
     def instance(slot: str, port: int) -> dict[str, Any]:
-        spec = service_spec(target.manager, slot=slot, stop_timeout=service.stop_timeout, **_place(target, facts))
+        spec = service_spec(
+            target.manager, slot=slot, stop_timeout=service.stop_timeout, unit=service.unit, **_place(target, facts)
+        )
         spec.update(
             port=port,
             health=service.health,
@@ -74,22 +80,36 @@ def worker_specs(target: Target, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the background processes as the agent on this host runs them, by their manager's name for each.
 
     Args:
-        facts: the host's ``hello``; its ``scale`` holds what `inv scale` said there.
+        facts: the host's ``hello``; its ``scale`` holds what `inv scale` said there, and its ``address`` is the host's
+            name in the environment, which tells the first one from the others.
     """
     from handrail.runtime import service_spec
 
     said = facts.get("scale", {})
     specs = {}
     for name, worker in target.processes.items():
-        for number in range(1, said.get(name, worker.instances) + 1):
+        job = _job(worker)
+        for number in [0] if job else range(1, said.get(name, worker.instances) + 1):
             spec = service_spec(
-                target.manager, process=name, instance=number, stop_timeout=worker.stop_timeout, **_place(target, facts)
-            )
+                target.manager, process=name, instance=number, job=job, stop_timeout=worker.stop_timeout,
+                unit=worker.unit, **_place(target, facts),
+            )  # fmt: skip
             # It answers no requests: that it stays up as the release is all there is to ask.
             spec.update(process=name, port=0, health="", health_timeout=15.0, health_interval=0.2)
             spec["stop_timeout"] = worker.stop_timeout
+            if job:
+                # Sent to all hosts, so that each knows of a job that is another's.
+                here = worker.hosts == "all" or facts.get("address", target.hosts[0]) == target.hosts[0]
+                spec.update(schedule=worker.schedule, here=here)
             specs[spec["name"]] = spec
     return specs
+
+
+def _job(worker: Worker) -> Job | None:
+    from handrail.runtime import Job
+
+    spread = worker.hosts == "all"
+    return Job(worker.schedule, spread=spread, timeout=worker.timeout) if worker.schedule else None
 
 
 def _place(target: Target, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,6 +119,7 @@ def _place(target: Target, facts: Mapping[str, Any]) -> dict[str, Any]:
         "user": facts["user"],
         "is_root": facts["uid"] == 0,
         "facts": facts,
+        "hardening": target.service.hardening if target.service else "off",
     }
 
 
@@ -111,7 +132,7 @@ def canary_shares(target: Target) -> list[int]:
 
 def launchers_for(target: Target, release: str) -> dict[str, str]:
     """Return the launcher scripts by process name."""
-    from handrail.runtime import render_launcher
+    from handrail.runtime import render_job, render_launcher
 
     service = target.service
     if service is None:
@@ -125,6 +146,9 @@ def launchers_for(target: Target, release: str) -> dict[str, str]:
         launchers[f"web-{slot}"] = launcher(service.command, "web", port)
     for name, worker in target.processes.items():
         launchers[name] = launcher(worker.command, name, target.port)
+        if job := _job(worker):
+            patience = worker.stop_timeout
+            launchers |= render_job(name, job, patience=patience, app=target.app, port=target.port, release=release)
     if service.migrate:
         launchers["migrate"] = launcher(service.migrate, "migrate", target.port)
     if service.migrate_state:

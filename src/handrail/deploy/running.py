@@ -19,7 +19,7 @@ from handrail.deploy.document import document, hook_facts
 from handrail.deploy.failures import as_preflight, first_failure, is_unreachable
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
-from handrail.deploy.release import service_for
+from handrail.deploy.release import UNCONFINED, service_for
 from handrail.deploy.returning import bring_back, fail, insist
 from handrail.deploy.session import Dial, HostError, Session
 from handrail.deploy.who import who
@@ -359,7 +359,10 @@ class Run:
 
     def verify(self, session: Session) -> None:
         look, *rest = self.verifying.pop(session.host)
-        self.health[session.host] = session.wait(look).get("health")
+        answer = session.wait(look)
+        self.health[session.host] = answer.get("health")
+        if answer.get("unconfined"):
+            self.job.printer.warn(f"{session.host}: {UNCONFINED}")
         for number in rest:
             session.wait(number)
 

@@ -30,10 +30,13 @@ def read_numbers(words: Sequence[str], target: Target) -> dict[str, int]:
     Raises:
         UsageError: a word is not ``process=number``, or names no process of the project.
     """
-    known = ["web", *target.processes]
+    jobs = [name for name, worker in target.processes.items() if worker.schedule]
+    known = [name for name in ("web", *target.processes) if name not in jobs]
     numbers = {}
     for word in words:
         name, _, number = word.partition("=")
+        if name in jobs:
+            raise UsageError(f"{name} is a periodic job, which runs once at a time; known: {', '.join(known)}")
         if name not in known:
             raise UsageError(f"there is no process {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}")
         lowest = 1 if name == "web" else 0
@@ -94,14 +97,14 @@ def run_scale(
                     next_step=f"inv logs --env {target.environment} --process {next(iter(numbers))}",
                 )  # fmt: skip
     now = {host: {**_defaults(target), **done.get(host, before[host])} for host in facts}
-    names = ["web", *target.processes]
+    names = ["web", *_defaults(target)]
     rows = [[host, *(str(now[host].get(name) or "-") for name in names)] for host in now]
     printer.table(f"{target.app} on {target.environment}", ["host", *names], rows)
     return {"command": "scale", "environment": target.environment, "app": target.app, "hosts": now}
 
 
 def _defaults(target: Target) -> dict[str, int]:
-    return {name: worker.instances for name, worker in target.processes.items()}
+    return {name: worker.instances for name, worker in target.processes.items() if not worker.schedule}
 
 
 def _needs_person(

@@ -93,7 +93,7 @@ class Session:
         self._with_hello = (op, params)
 
     def open(self) -> dict[str, Any]:
-        """Connect, start the agent and return what it says of its host (the ``hello`` facts)."""
+        """Connect, start the agent and return what it says of its host (``hello``, and the ``address`` here)."""
         for left in reversed(range(OPENINGS)):
             self._asked_before = self._next_id
             self._connection = (self._dial or connect)(self.host, self._target, self._root)
@@ -110,7 +110,7 @@ class Session:
                 self.close()
                 if not hung_up or not left:
                     raise
-        self.facts = self.wait(self._hello)
+        self.facts = {**self.wait(self._hello), "address": self.host}
         self._with_hello = None
         return self.facts
 

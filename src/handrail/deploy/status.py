@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from handrail.deploy.behind import Standing, standing
 from handrail.deploy.events import merged_events, show_events
 from handrail.deploy.fleet import Fleet
-from handrail.deploy.release import release_number, service_for
+from handrail.deploy.jobs import hosts_of
+from handrail.deploy.release import UNCONFINED, release_number, service_for
 from handrail.deploy.session import Session
 from handrail.errors import HandrailError
 
@@ -78,6 +79,7 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
         "processes": processes,
         "scale": answer["scale"],
         "ok": ok and committed and not failed,
+        "unconfined": bool((service or {}).get("unconfined")),
         "why": (service or {}).get("why", "") or failed,
         "health": health,
         "service": {"pid": (service or {}).get("pid", 0)},
@@ -99,7 +101,7 @@ def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
         "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
         "slot": "", "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None,
         "transaction": None, "held": None, "maintenance": None, "history": [], "good": [], "error": error.message,
-        "processes": [], "scale": {}, "events": [],
+        "processes": [], "scale": {}, "events": [], "unconfined": False,
     }  # fmt: skip
 
 
@@ -157,6 +159,8 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
                 f"{row['host']}: visitors get the maintenance page since {since}; "
                 f"inv maintenance off --env {document['environment']}"
             )
+        if row["unconfined"]:
+            printer.warn(f"{row['host']}: {UNCONFINED}")
     show_held(document, printer)
     for row in document["hosts"]:
         if row["error"]:
@@ -190,11 +194,53 @@ def show_processes(document: dict[str, Any], printer: Printer) -> None:
     for row in document["hosts"]:
         for name in sorted({process["process"] for process in row["processes"]}):
             own = [process for process in row["processes"] if process["process"] == name]
+            if "schedule" in own[0]:
+                continue
             well = sum(process["ok"] for process in own)
             why = next((process["why"] for process in own if not process["ok"]), "")
             rows.append([row["host"], name, f"{well} of {len(own)}", why or "ok"])
     if rows:
         printer.table("processes", ["host", "process", "running", "state"], rows)
+    show_jobs(document, printer)
+
+
+def show_jobs(document: dict[str, Any], printer: Printer) -> None:
+    """Print the periodic jobs, where there are any: when each runs next, and how its last run ended."""
+
+    def at(moment: float | None) -> str:
+        # The schedule is in UTC, so its times are shown so, too.
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment)) if moment else "-"
+
+    rows, failed = [], []
+    for row in document["hosts"]:
+        for job in (process for process in row["processes"] if "schedule" in process):
+            last = job["last"] or {}
+            told = "-" if not last else "ok" if last["code"] == 0 else _ending(last["code"])
+            if job["running"]:
+                told = f"running since {at(job['running'])}"
+            elif last.get("code"):
+                failed.append((row["host"], job["process"], told))
+            rows.append(
+                [
+                    row["host"],
+                    job["process"],
+                    job["schedule"],
+                    at(job["next"]),
+                    at(last.get("ended")),
+                    job["why"] or told,
+                ]
+            )
+    if rows:
+        printer.table("jobs (times in UTC)", ["host", "job", "schedule", "next run", "last run", "result"], rows)
+    for host, name, told in failed:
+        printer.warn(
+            f"{host}: the last run of {name} {'was ended by' if told.startswith('signal') else 'ended with'} {told}; "
+            f"inv logs --env {document['environment']} --process {name}"
+        )
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def show_held(document: dict[str, Any], printer: Printer) -> None:
@@ -326,7 +372,7 @@ def stream_logs(target: Target, root: Path, printer: Printer, *, lines: int, fol
         for line in answer["lines"]:
             printer.output(line, host=session.host)
 
-    with Fleet(target, root) as fleet:
+    with Fleet(target, root, hosts_of(target, process)) as fleet:
         _, failures = fleet.each("", read)
     if failures:
         raise next(iter(failures.values()))

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handrail.runtime.launcher import render_env, render_launcher
-from handrail.runtime.process import Process
+from handrail.config.directives import Value
+from handrail.runtime.launcher import render_env, render_job, render_launcher
+from handrail.runtime.process import Job, Process
 from handrail.runtime.proxy import proxy_spec
 from handrail.runtime.registry import builder_for
 
-__all__ = ["proxy_spec", "render_env", "render_launcher", "service_spec"]
+__all__ = ["Job", "proxy_spec", "render_env", "render_job", "render_launcher", "service_spec"]
 
 
 def service_spec(
@@ -32,6 +33,9 @@ def service_spec(
     stop_timeout: float,
     slot: str = "",
     instance: int = 0,
+    job: Job | None = None,
+    hardening: str = "off",
+    unit: Mapping[str, Value] | None = None,
 ) -> dict[str, Any]:
     """Return what the agent needs to run one process of an app under ``manager``, as a JSON-able dict.
 
@@ -44,6 +48,8 @@ def service_spec(
         stop_timeout: seconds between the polite stop and the kill.
         slot: ``blue`` or ``green`` for one of two instances side by side.
         instance: its number, from 1, where several of the same process run.
+        job: set for a periodic job.
+        hardening, unit: for systemd: `handrail.runtime.hardening`, and further directives.
 
     The dict holds:
         ``name``, ``manager``: the service's name there (``<app>-<process>``).
@@ -57,6 +63,14 @@ def service_spec(
             exit status says nothing: take the output as a number, and anything else as 0.
         ``logs``, ``logs_follow``: one argv each, with the literal ``{lines}``.
         ``check``: all exit 0 when this user can use the manager.
+        ``ended``, ``needs``: systemd: prints the main process's exit code; and the unit's lines that systemd may be
+            unable to set up on a host, by the exit code that says so.
+        ``confined``: systemd: whether the process must see the file system otherwise than the host does.
+
+    For a periodic job under systemd, ``start`` begins one run and does not wait for it, ``restart`` begins to wait for
+    its next time, ``pause`` ends that and leaves a run in progress alone, ``stop`` ends such a run, and ``when`` prints
+    properties of its timer and its last run. Under supervisor, a job is a process like any other: one that waits
+    (`handrail.runtime.scheduler`). Either way the file ``report`` says how the last run ended.
 
     Raises:
         ConfigError: unknown manager, or a name or path that cannot be written into its files safely.
@@ -71,5 +85,8 @@ def service_spec(
         stop_timeout=stop_timeout,
         slot=slot,
         instance=instance,
+        job=job,
+        hardening=hardening,
+        unit=unit or {},
     )
     return builder_for(manager)(described, facts)

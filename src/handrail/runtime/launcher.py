@@ -8,11 +8,16 @@ child, so that signals and the process id are the service's.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import shlex
 from collections.abc import Mapping
 
 from handrail.errors import ConfigError
+from handrail.runtime.process import Job
+
+SCHEDULER = "scheduler.py"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -57,6 +62,37 @@ fi
 export PATH
 exec {command}
 """
+
+_ENDED = """\
+#!/bin/sh
+# Written by Handrail: remembers how a run ended, as systemd tells it, for `inv status`.
+set -eu
+release=$(cd -P -- "${{0%/*}}/.." && pwd)
+cd -P -- "$release/../../shared/log"
+printf '{{"last": {{"ended": %s, "how": "%s", "status": "%s", "result": "%s", "release": "%s"}}}}\\n' \\
+    "$(date +%s)" "${{EXIT_CODE:-}}" "${{EXIT_STATUS:-}}" "${{SERVICE_RESULT:-}}" "${{release##*/}}" \\
+    > {name}.json.$$.tmp
+mv -f {name}.json.$$.tmp {name}.json
+"""
+
+
+def render_job(name: str, job: Job, *, patience: float, app: str, port: int, release: str) -> dict[str, str]:
+    """Return the further files of a periodic job by their names after ``run-``; each with mode 0755.
+
+    Args:
+        patience: seconds for which a run may go on by itself when a deploy wants to go on.
+    """
+    from pathlib import Path
+
+    schedule = json.dumps(dataclasses.asdict(job.schedule), separators=(",", ":"))
+    report = f"../../shared/log/{name}.json"
+    words = [name, schedule, f"{patience:g}", f"{job.timeout:g}", report]
+    command = shlex.join(["python3", "-I", "-S", f".handrail/run-{SCHEDULER}", *words])
+    return {
+        f"{name}.ended": _ENDED.format(name=name),
+        f"{name}.scheduled": render_launcher(command, app=app, process=name, port=port, release=release),
+        SCHEDULER: Path(__file__).with_name(SCHEDULER).read_text("utf-8"),
+    }
 
 
 def render_launcher(command: str, *, app: str, process: str, port: int, release: str) -> str:

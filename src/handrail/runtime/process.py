@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from handrail.config.cron import Schedule, parse_cron
+from handrail.config.directives import Value
 from handrail.errors import ConfigError
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}\Z")
@@ -13,6 +16,22 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*\$?\Z")
 # Spaces and % are the builders' business. These have a meaning in unit files, in supervisor's INI or in both,
 # and differ in how (or whether) they can be escaped.
 _UNSAFE_IN_PATH = re.compile(r"""[\x00-\x1f\x7f"'\\;$`]""")
+
+
+@dataclass(frozen=True)
+class Job:
+    """When and how long a periodic job runs."""
+
+    cron: str
+    """As declared: five fields of cron, or ``@daily`` and the like."""
+    spread: bool = False
+    """Whether it runs on each host of its environment, and so not on all of them in the same second."""
+    timeout: float = 0.0
+    """Seconds after which a run is stopped; 0: never."""
+
+    @property
+    def schedule(self) -> Schedule:
+        return parse_cron(self.cron)
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,11 @@ class Process:
     """``blue`` or ``green`` where two of it stand side by side; empty for the only one."""
     instance: int = 0
     """Its number where several of the same process run; 0 for the only one."""
+    job: Job | None = None
+    """Set where it does not go on running, but runs at its times."""
+    hardening: str = "off"
+    unit: Mapping[str, Value] = field(default_factory=dict)
+    """Further directives of a systemd unit."""
 
     def __post_init__(self) -> None:
         for what, name in (("app name", self.app), ("process name", self.process)):
@@ -57,7 +81,8 @@ class Process:
     @property
     def launcher(self) -> str:
         """What the manager starts; a path through a link, so it is resolved at each start."""
-        link = f"slots/{self.slot}" if self.slot else "current"
+        # A job follows a release when it is proved and its processes are brought along, not when `current` moves.
+        link = f"slots/{self.slot}" if self.slot else "jobs" if self.job else "current"
         return f"{self.app_dir}/{link}/.handrail/run-{self.program}"
 
     @property
@@ -65,6 +90,11 @@ class Process:
         """Where the output goes under a manager that keeps no journal of its own."""
         number = f"-{self.instance}" if self.instance else ""
         return f"{self.app_dir}/shared/log/{self.program}{number}.log"
+
+    @property
+    def report(self) -> str:
+        """The file that says how a job's last run ended."""
+        return f"{self.app_dir}/shared/log/{self.process}.json"
 
 
 def check_path(what: str, path: str) -> None:

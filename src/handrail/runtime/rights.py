@@ -47,8 +47,8 @@ def _any_number(argv: list[str]) -> list[str]:
 
 
 def _of_instance(spec: Mapping[str, Any]) -> Iterator[list[str]]:
-    sequences = ("check", "reload", "start", "stop", "restart", "retire", "forget")
-    yield from _as_root([argv for name in sequences for argv in spec[name]])
+    sequences = ("check", "reload", "start", "pause", "stop", "restart", "retire", "forget")
+    yield from _as_root([argv for name in sequences for argv in spec.get(name, ())])
     yield from _as_root(spec[name] for name in ("pid", "logs", "logs_follow"))
     for item in spec["files"]:
         if item.get("root"):

@@ -28,6 +28,9 @@ from typing import Any
 from handrail.errors import ConfigError, PreflightError
 from handrail.runtime.process import Process, check_path
 
+# Seconds that a scheduler may take to end a run which did not end by itself.
+LONGEST_END = 20
+
 
 def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the service's description; see `handrail.runtime.service_spec`.
@@ -47,6 +50,7 @@ def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
     needs_root = bool(found.get("root", not process.is_root and include.startswith("/etc/")))
     sudo = ["sudo", "-n"] if needs_root and not process.is_root else []
     ctl = [*sudo, str(found["ctl"]), "-c", str(found["conf"])]
+    report = {"report": process.report} if process.job else {}
     tail = ["tail", "-n", "{lines}", process.log_file]
     return {
         "name": process.name,
@@ -69,6 +73,7 @@ def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
         "logs": tail,
         "logs_follow": ["tail", "-n", "{lines}", "-F", process.log_file],
         "check": [[*ctl, "pid"]],
+        **report,
     }
 
 
@@ -87,17 +92,20 @@ def render_program(process: Process, *, home: str = "") -> str:
         check_path("home folder", home)
     # supervisord looks the user up; a bare number is what hosts report for a user without an entry.
     user = "" if process.user.isdigit() else f"user={process.user}\n"
+    # A job is asked through its scheduler, which lets a run end by itself first.
+    command = f"{process.launcher}.scheduled" if process.job else process.launcher
+    patience = process.stop_timeout + (LONGEST_END if process.job else 0)
     return f"""\
 ; Written by Handrail; changes are overwritten by the next deploy.
 [program:{process.name}]
-command={shlex.quote(process.launcher)}
+command={shlex.quote(command)}
 {user}{_environment(process, home)}autostart=true
 autorestart=unexpected
 startsecs=1
 startretries=3
 stopsignal=TERM
-stopwaitsecs={max(1, math.ceil(process.stop_timeout))}
-stopasgroup=true
+stopwaitsecs={max(1, math.ceil(patience))}
+stopasgroup={"false" if process.job else "true"}
 killasgroup=true
 redirect_stderr=true
 stdout_logfile={process.log_file}

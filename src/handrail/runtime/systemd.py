@@ -8,16 +8,27 @@ requests and stop its workers itself, and what is left over is killed and cannot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handrail.runtime.process import Process
+from handrail.config.cron import WEEKDAYS, Schedule
+from handrail.config.directives import directive_lines
+from handrail.runtime.hardening import hardening_lines, is_confined, steps_of
+from handrail.runtime.process import Job, Process
 
 UNIT_FOLDER = "/etc/systemd/system"
+# Seconds between the polite end of a job's run and the kill, after it was given its time to end by itself.
+JOB_STOP_TIMEOUT = 10
+# Seconds over which hosts spread the same job.
+SPREAD = 30
+_RUN = ("ActiveState", "Result", "ExecMainStartTimestamp", "ExecMainExitTimestamp", "ExecMainCode", "ExecMainStatus")
 
 
 def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the service's description; see `handrail.runtime.service_spec`."""
+    home = str(facts.get("home", ""))
+    if process.job:
+        return build_job(process, process.job, home)
     # Several of the same process are instances of one template unit.
     template = f"{process.app}-{process.program}@.service" if process.instance else f"{process.name}.service"
     unit = template.replace("@", f"@{process.instance}") if process.instance else template
@@ -31,7 +42,7 @@ def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
         "files": [
             {
                 "path": f"{UNIT_FOLDER}/{template}",
-                "content": render_unit(process),
+                "content": render_unit(process, home=home),
                 "mode": 0o644,
                 "root": not process.is_root,
             }
@@ -49,10 +60,53 @@ def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
         "logs_follow": [*journal, "--follow"],
         # Fails where PID 1 is not systemd, and where sudo would ask for a password.
         "check": [[*systemctl, "show", "--property=Version"]],
+        "ended": ["systemctl", "show", "--property=ExecMainStatus", "--value", unit],
+        "needs": steps_of(_directives(process, home)),
+        "confined": is_confined(_directives(process, home)),
     }
 
 
-def render_unit(process: Process) -> str:
+def build_job(process: Process, job: Job, home: str = "") -> dict[str, Any]:
+    """Return a periodic job's description: a timer, and the service that it starts; see `service_spec`."""
+    service, timer = f"{process.name}.service", f"{process.name}.timer"
+    sudo = [] if process.is_root else ["sudo", "-n"]
+    systemctl = [*sudo, "systemctl"]
+    journal = [*sudo, "journalctl", f"--unit={service}", "--output=short-iso", "--no-pager", "--lines={lines}"]
+    texts = {service: render_job(process, job, home=home), timer: render_timer(process, job)}
+    return {
+        "name": process.name,
+        "manager": "systemd",
+        "files": [
+            {"path": f"{UNIT_FOLDER}/{name}", "content": text, "mode": 0o644, "root": not process.is_root}
+            for name, text in texts.items()
+        ],
+        "reload": [[*systemctl, "daemon-reload"], [*systemctl, "--quiet", "enable", timer]],
+        "start": [[*systemctl, "start", "--no-block", service]],
+        "restart": [[*systemctl, "restart", timer]],
+        "pause": [[*systemctl, "stop", timer]],
+        "stop": [[*systemctl, "stop", service]],
+        # Without the stamp of its last run, one that is declared again some day would begin with what it missed.
+        "retire": [
+            [*systemctl, "--quiet", "disable", "--now", timer],
+            [*systemctl, "stop", service],
+            [*systemctl, "clean", "--what=state", timer],
+        ],
+        "forget": [[*systemctl, "daemon-reload"]],
+        "pid": ["systemctl", "show", "--property=MainPID", "--value", service],
+        "logs": journal,
+        "logs_follow": [*journal, "--follow"],
+        "check": [[*systemctl, "show", "--property=Version"]],
+        "ended": ["systemctl", "show", "--property=ExecMainStatus", "--value", service],
+        "needs": steps_of(_directives(process, home)),
+        "when": [
+            ["systemctl", "show", "--property=ActiveState,NextElapseUSecRealtime,LastTriggerUSec", timer],
+            ["systemctl", "show", f"--property={','.join(_RUN)}", service],
+        ],
+        "report": process.report,
+    }
+
+
+def render_unit(process: Process, *, home: str = "") -> str:
     """Return the unit file's text, which names no release, no command and no value."""
     return f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
@@ -71,10 +125,85 @@ Restart=on-failure
 RestartSec=1
 KillMode=mixed
 TimeoutStopSec={max(1, round(process.stop_timeout * 1000))}ms
-
+{_text(_directives(process, home))}
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def render_job(process: Process, job: Job, *, home: str = "") -> str:
+    """Return the text of the service that runs a job once."""
+    return f"""\
+# Written by Handrail; changes are overwritten by the next deploy.
+[Unit]
+Description={_escape(process.app)} ({_escape(process.program)})
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+User={_escape(process.user)}
+ExecStart="{_escape(process.launcher)}"
+ExecStopPost="{_escape(process.launcher)}.ended"
+SyslogIdentifier={_escape(process.name)}
+KillMode=mixed
+TimeoutStartSec={f"{max(1, round(job.timeout * 1000))}ms" if job.timeout else "infinity"}
+TimeoutStopSec={JOB_STOP_TIMEOUT}
+{_text(_directives(process, home))}"""
+
+
+def render_timer(process: Process, job: Job) -> str:
+    """Return the text of the timer that starts a job. A run that goes on is not started a second time.
+
+    ``Persistent``: what came while the host was off, or while a deploy waited for a run to end, is made up for, once.
+    """
+    times = "".join(f"OnCalendar={times}\n" for times in calendar(job.schedule))
+    return f"""\
+# Written by Handrail; changes are overwritten by the next deploy.
+[Unit]
+Description=times of {_escape(process.app)} ({_escape(process.program)}): {_escape(job.cron)}
+
+[Timer]
+{times}Persistent=true
+AccuracySec=1s
+RandomizedDelaySec={SPREAD if job.spread else 0}
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def calendar(schedule: Schedule) -> list[str]:
+    """Return a schedule as systemd's calendar events, in UTC: two of them where either kind of day is enough."""
+    hours, minutes = _listed(schedule.hours, 0, 23, "{:02}"), _listed(schedule.minutes, 0, 59, "{:02}")
+    months, days = _listed(schedule.months, 1, 12, "{:02}"), _listed(schedule.days, 1, 31, "{:02}")
+    all_week = len(schedule.weekdays) == 7
+    weekdays = "" if all_week else f"{','.join(WEEKDAYS[day].title() for day in schedule.weekdays)} "
+    clock = f"{hours}:{minutes}:00 UTC"
+    if schedule.either_day and not all_week and days != "*":
+        return [f"*-{months}-{days} {clock}", f"{weekdays}*-{months}-* {clock}"]
+    # Either of two, one of which always matches: always.
+    days, weekdays = ("*", "") if schedule.either_day else (days, weekdays)
+    return [f"{weekdays}*-{months}-{days} {clock}"]
+
+
+def _listed(values: Sequence[int], low: int, high: int, form: str) -> str:
+    if len(values) == high - low + 1:
+        return "*"
+    step = values[1] - values[0] if len(values) > 2 else 0
+    if step > 1 and list(values) == list(range(values[0], high + 1, step)):
+        return f"{form.format(values[0])}/{step}"
+    return ",".join(form.format(value) for value in values)
+
+
+def _directives(process: Process, home: str) -> list[str]:
+    own = [line for name, value in process.unit.items() for line in directive_lines(name, value)]
+    return [*hardening_lines(process.hardening, app_dir=_escape(process.app_dir), home=_escape(home)), *own]
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _escape(text: str) -> str:

@@ -24,6 +24,7 @@ MODULES: dict[str, str] = {
     "build": "",
     "host": "host",
     "deploy": "",
+    "job": "job",
     "maintenance": "",
     "db": "db",
     "health": "",

@@ -22,16 +22,19 @@ MODULES = sorted(Path(agent.__file__).parent.glob("*.py"))
 # They travel beside the agent, to the same hosts.
 PROGRAM = sorted((Path(agent.__file__).parents[1] / "hosts" / "program").glob("*.py"))
 REHEARSAL = sorted((Path(agent.__file__).parent / "rehearsal").glob("*.py"))
+# A release carries it to the same hosts.
+SCHEDULER = Path(agent.__file__).parents[1] / "runtime" / "scheduler.py"
+OTHERS = [*PROGRAM, *REHEARSAL, SCHEDULER]
 
 
-@pytest.mark.parametrize("module", [*MODULES, *PROGRAM, *REHEARSAL], ids=lambda path: f"{path.parent.name}.{path.stem}")
+@pytest.mark.parametrize("module", [*MODULES, *OTHERS], ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_each_module_is_python_3_8(module: Path) -> None:
     ast.parse(module.read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
 @pytest.mark.parametrize(
     "module",
-    [path for path in [*MODULES, *PROGRAM, *REHEARSAL] if path.stem != "__init__"],
+    [path for path in [*MODULES, *OTHERS] if path.stem != "__init__"],
     ids=lambda path: f"{path.parent.name}.{path.stem}",
 )
 def test_each_module_imports_the_standard_library_and_its_neighbours_only(module: Path) -> None:

@@ -65,6 +65,9 @@ def test_windows_line_ends_do_not_shift_the_line(tmp_path: Path) -> None:
     assert failure(tmp_path, text).startswith("pyproject.toml:13: unknown key 'kep'")
 
 
+JOB = "[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.w]\ncommand='x'\n"
+
+
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
@@ -234,6 +237,17 @@ def test_toml_that_does_not_parse_is_named_with_its_line(tmp_path: Path, wrong: 
         ),
         ("[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.w]\ncommand='x | y'\n", ":6: | needs a shell"),
         ("[tool.handrail.processes.w]\ncommand='x'\n", ":3: processes run beside a service"),
+        (JOB + "schedule='0 24 * * *'\n", ":7: schedule is '0 24 * * *': hour is '24', expected 0 to 23"),
+        (JOB + "schedule='@daily'\ninstances=2\n", ":8: instances is for processes that go on running"),
+        (JOB + "hosts='all'\n", ":7: hosts is for periodic jobs: it needs a schedule"),
+        (JOB + "schedule='@daily'\ntimeout=-1\n", ":8: timeout is -1.0, expected seconds"),
+        (JOB + "unit={ MemoryMx = '1G' }\n", ":7: unit directive 'MemoryMx' is unknown; did you mean 'MemoryMax'?"),
+        (
+            JOB + "unit={ ExecStartPre = 'x' }\n",
+            ":7: unit directive 'ExecStartPre' cannot be set here: a unit starts the release's launcher",
+        ),
+        (JOB + "unit={ User = 'root' }\n", ":7: unit directive 'User' cannot be set here: it is the user who deploys"),
+        (JOB + 'unit={ MemoryMax = "1G\\nExecStartPre=x" }\n', ":7: MemoryMax holds a control character"),
         ("[tool.handrail.checks]\npythons=['2.7']\n", ":4: Python version '2.7'"),
         ("[tool.handrail.checks.extra]\ndocs=3\n", ":4: tool.handrail.checks.extra.docs is a whole number"),
         ("[tool.handrail.service]\ncommand=2020-01-01\n", ":4: tool.handrail.service.command is date"),

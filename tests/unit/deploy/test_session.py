@@ -66,7 +66,7 @@ def test_a_host_that_does_not_know_the_agent_is_sent_it() -> None:
     lines = ["noise", agent.WANTED, f'{{"marker": "{agent.MARKER}"}}', '{"id": 1, "ok": true, "result": {"a": 1}}', ""]
     channel.makefile = lambda *_: io.BytesIO("\n".join(lines).encode())  # type: ignore[method-assign]
     session = Session("web1", TARGET, Path(), lambda *_: Connection(channel))
-    assert session.open() == {"a": 1}
+    assert session.open() == {"a": 1, "address": "web1"}
     assert channel.sent == agent.text(), "the first request was in the command"
 
 

@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 
 from handrail.agent.instances import Instances
-from handrail.runtime import proxy, proxy_spec, service_spec, systemd
+from handrail.agent.jobs import drain
+from handrail.agent.service import Service
+from handrail.runtime import Job, proxy, proxy_spec, service_spec, systemd
 from handrail.runtime.rights import render_sudoers, root_commands
 
 pytestmark = [pytest.mark.unit, pytest.mark.security]
 
 ROOT = Path(__file__).resolve().parents[3]
+SUPERVISOR = {
+    "ctl": "/usr/bin/supervisorctl",
+    "conf": "/etc/supervisor/supervisord.conf",
+    "include": "/etc/supervisor/x",
+}
 PORTS = {"web": 8000, "blue": 8000, "green": 8001}
 # Writes down what it was asked for; does to files what root would, and nothing else.
 SUDO = """\
@@ -28,12 +35,6 @@ case "$1" in install|mv|rm) exec "$@" ;; esac
 
 
 def service(manager: str = "systemd", kind: str = "", *, is_root: bool = False) -> dict[str, Any]:
-    found = {
-        "ctl": "/usr/bin/supervisorctl",
-        "conf": "/etc/supervisor/supervisord.conf",
-        "include": "/etc/supervisor/x",
-    }
-
     def instance(slot: str) -> dict[str, Any]:
         spec = service_spec(
             manager,
@@ -41,7 +42,7 @@ def service(manager: str = "systemd", kind: str = "", *, is_root: bool = False) 
             app_dir="/home/deploy/apps/shop",
             user="deploy",
             is_root=is_root,
-            facts={"supervisor": found},
+            facts={"supervisor": SUPERVISOR},
             stop_timeout=15,
             slot=slot,
         )
@@ -52,6 +53,14 @@ def service(manager: str = "systemd", kind: str = "", *, is_root: bool = False) 
     spec["strategy"] = "blue-green" if kind else "restart"
     spec["proxy"] = proxy_spec(kind, app="shop", site=":8080", ports=PORTS, is_root=is_root) if kind else None
     return spec
+
+
+def job(manager: str) -> dict[str, Any]:
+    spec = service_spec(
+        manager, app="shop", process="nightly", app_dir="/home/deploy/apps/shop", user="deploy", is_root=False,
+        facts={"supervisor": SUPERVISOR}, stop_timeout=0, job=Job("@daily"),
+    )  # fmt: skip
+    return {**spec, "stop_timeout": 0}
 
 
 def rules(text: str) -> list[str]:
@@ -91,7 +100,9 @@ def test_everything_that_the_agent_runs_as_root_is_allowed(
     monkeypatch.setattr(proxy, "CADDY_FOLDER", str(tmp_path / "caddy"))
     monkeypatch.setattr(proxy, "NGINX_FOLDER", str(tmp_path / "nginx"))
     spec = service(manager, kind)
-    for one in (spec, *spec["slots"].values()):
+    nightly = job(manager)
+    spec["processes"] = {nightly["name"]: nightly}
+    for one in (spec, *spec["slots"].values(), nightly):
         for item in one["files"]:
             item["path"] = str(tmp_path / "units" / Path(item["path"]).name)
     if spec["proxy"]:
@@ -111,6 +122,13 @@ def test_everything_that_the_agent_runs_as_root_is_allowed(
     with monkeypatch.context() as patched:
         patched.setattr(os, "geteuid", lambda: 1000)
         live_through(instances, ["web", "blue", "green"] if kind else ["web"])
+        waiting = Service(instances.app, nightly)
+        waiting.restart()
+        waiting.begin()
+        drain(instances.app, nightly)
+        waiting.stop()
+        waiting.logs(20)
+        waiting.retire()
 
     text = render_sudoers("deploy", "shop", root_commands(spec))
     asked = [line.split() for line in log.read_text().splitlines()]

@@ -1,0 +1,154 @@
+"""The process that runs a periodic job where the process manager has no timers: a release carries it as a file.
+
+It uses the standard library alone and runs on Python 3.8 and newer, like the agent. Started by the job's launcher, so
+in its release's folder and with its settings::
+
+    python3 run-scheduler.py NAME '{"minutes": [...], …}' PATIENCE TIMEOUT REPORT
+
+One run at a time: what comes while a run goes on is left out. What came while nobody waited, because a deploy let a run
+end or the host was off, is made up for, once. SIGTERM ends it: nothing new begins, the run in progress may end by
+itself for PATIENCE seconds, then it is asked to, and killed 10 s later. SIGUSR1 begins a run now. REPORT is a JSON file
+that says what happened. Times are UTC.
+"""
+
+import datetime
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+LONGEST_SLEEP = 30.0
+POLL = 0.2
+GRACE = 10.0
+
+
+def following(schedule, after):
+    """Return the next time that a schedule matches after ``after``, both in seconds of the epoch; None for never."""
+    moment = datetime.datetime.fromtimestamp(after, datetime.timezone.utc).replace(second=0, microsecond=0)
+    moment += datetime.timedelta(minutes=1)
+    # The rarest there are, 29 February and one weekday, come within 40 years.
+    for _ in range(366 * 41):
+        if matches_day(schedule, moment):
+            for hour in schedule["hours"]:
+                for minute in schedule["minutes"]:
+                    if (hour, minute) >= (moment.hour, moment.minute):
+                        return moment.replace(hour=hour, minute=minute).timestamp()
+        moment = moment.replace(hour=0, minute=0) + datetime.timedelta(days=1)
+    return None
+
+
+def matches_day(schedule, moment):
+    if moment.month not in schedule["months"]:
+        return False
+    day, weekday = moment.day in schedule["days"], moment.isoweekday() % 7 in schedule["weekdays"]
+    return (day or weekday) if schedule["either_day"] else (day and weekday)
+
+
+class Scheduler:
+    def __init__(self, name, schedule, patience, timeout, report):
+        self.name = name
+        self.schedule = schedule
+        self.patience = patience
+        self.timeout = timeout
+        self.path = report
+        self.report = read(report)
+        self.run = None
+        self.began = 0.0
+        self.ending = 0.0
+        self.wanted = False
+        # A job that is new here, or came back with another schedule, has missed nothing.
+        known = self.report.get("schedule") == schedule and "waited_until" in self.report
+        self.seen = min(self.report["waited_until"], time.time()) if known else time.time()
+
+    def work(self):
+        """Wait and run until SIGTERM, and until the run in progress has ended."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        while not self.ending or self.run:
+            now = time.time()
+            due = following(self.schedule, self.seen)
+            if self.run is None and not self.ending and (self.wanted or (due is not None and due <= now)):
+                self.start()
+                self.wanted = False
+            # What comes while this one ends, its successor makes up for.
+            if due is not None and due <= now and not self.ending:
+                self.seen = now
+                due = following(self.schedule, now)
+            self.tell(next=due, waited_until=self.seen)
+            self.wait(LONGEST_SLEEP if due is None or self.run else due - now)
+
+    def start(self):
+        launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run-" + self.name)
+        # A session of its own, so that the manager's signals and ours reach the scheduler and the run apart.
+        self.run = subprocess.Popen(
+            [launcher],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
+        )
+        self.began = time.time()
+
+    def wait(self, until):
+        """Wait until a signal, the next time or the end of the run, whichever is first."""
+        seconds = LONGEST_SLEEP if self.run is None else POLL
+        got = signal.sigtimedwait(SIGNALS, max(0.0, min(until, seconds)))
+        if got and got.si_signo == signal.SIGTERM:
+            self.ending = self.ending or time.time()
+        elif got:
+            self.wanted = True
+        if self.run is None:
+            return
+        code = self.run.poll()
+        if code is None and self.timeout and time.time() - self.began > self.timeout:
+            print("%s: stopped after %g s, its timeout" % (self.name, self.timeout), flush=True)
+            code = self.stop()
+        elif code is None and self.ending and time.time() - self.ending > self.patience:
+            print("%s: stopped, a deploy had waited %g s for its end" % (self.name, self.patience), flush=True)
+            code = self.stop()
+        if code is None:
+            return
+        last = {"began": self.began, "ended": time.time(), "code": code, "release": os.environ.get("HANDRAIL_RELEASE")}
+        self.run = None
+        if code:
+            print("%s: ended with %d" % (self.name, code), flush=True)
+        self.tell(last=last)
+
+    def stop(self):
+        """End the run, politely and then not; return its exit code."""
+        for number, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 5)):
+            try:
+                os.killpg(self.run.pid, number)
+                return self.run.wait(seconds)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+        return -signal.SIGKILL
+
+    def tell(self, **facts):
+        facts.update(schedule=self.schedule, running=self.began if self.run else None)
+        if all(self.report.get(key) == value for key, value in facts.items()):
+            return
+        self.report.update(facts)
+        temporary = "%s.%d.tmp" % (self.path, os.getpid())
+        try:
+            with open(temporary, "w", encoding="utf-8") as stream:
+                json.dump(self.report, stream)
+            os.replace(temporary, self.path)
+        except OSError as error:
+            # A full disk must not end the job.
+            print("%s: cannot write %s: %s" % (self.name, self.path, error.strerror), flush=True)
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            found = json.load(stream)
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+if __name__ == "__main__":
+    _, _name, _schedule, _patience, _timeout, _report = sys.argv
+    Scheduler(_name, json.loads(_schedule), float(_patience), float(_timeout), _report).work()

@@ -1,0 +1,138 @@
+"""The process that waits for a job's times, run for real as a release carries it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handrail.runtime import Job, render_job, render_launcher, scheduler
+from handrail.testing.host import wait_until
+
+pytestmark = pytest.mark.unit
+
+# Writes down that it began; works until a file appears; writes down that it ended.
+JOB = (
+    "import pathlib, time; log = open('../../log', 'a', buffering=1); log.write('began\\n')\n"
+    "while not pathlib.Path('../../go').exists(): time.sleep(0.02)\n"
+    "log.write('ended\\n'); raise SystemExit(4)"
+)
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts the scheduler of a job that is due once a year."""
+    running: list[subprocess.Popen[bytes]] = []
+    folder = tmp_path / "releases" / "1-abc" / ".handrail"
+    folder.mkdir(parents=True)
+    (tmp_path / "shared" / "log").mkdir(parents=True)
+    (folder.parent / "job.py").write_text(JOB)
+
+    def begin(*, patience: float = 20, timeout: float = 0) -> subprocess.Popen[bytes]:
+        job = Job("30 3 1 1 *", timeout=timeout)
+        place: dict[str, Any] = {"app": "shop", "port": 8000, "release": "1-abc"}
+        texts = render_job("nightly", job, patience=patience, **place)
+        texts["nightly"] = render_launcher(f"{sys.executable} job.py", process="nightly", **place)
+        for name, text in texts.items():
+            (folder / f"run-{name}").write_text(text)
+            (folder / f"run-{name}").chmod(0o755)
+        running.append(subprocess.Popen([folder / "run-nightly.scheduled"], stdout=subprocess.PIPE))
+        return running[-1]
+
+    yield begin
+    (tmp_path / "go").touch()
+    for process in running:
+        process.terminate()
+        process.wait(20)
+        assert process.stdout
+        process.stdout.close()
+
+
+def report(tmp_path: Path) -> dict[str, Any]:
+    path = tmp_path / "shared" / "log" / "nightly.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def said(tmp_path: Path) -> list[str]:
+    return (tmp_path / "log").read_text().split() if (tmp_path / "log").exists() else []
+
+
+def miss_a_time(tmp_path: Path) -> None:
+    """Make the scheduler believe that it last waited two years ago."""
+    path = tmp_path / "shared" / "log" / "nightly.json"
+    known = report(tmp_path)
+    path.write_text(json.dumps({**known, "waited_until": time.time() - 2 * 366 * 86400}))
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+def test_it_waits_for_its_time_and_ends_when_it_is_asked_to(start: Start, tmp_path: Path) -> None:
+    process = start()
+    wait_until(lambda: "next" in report(tmp_path), "the report")
+    end(process)
+    assert report(tmp_path)["next"] % 86400 == 3.5 * 3600
+    assert said(tmp_path) == []
+
+
+def test_what_was_missed_is_made_up_for_once_and_one_run_goes_on_at_a_time(start: Start, tmp_path: Path) -> None:
+    process = start()
+    wait_until(lambda: "next" in report(tmp_path), "the report")
+    end(process)
+    miss_a_time(tmp_path)
+    process = start()
+    wait_until(lambda: said(tmp_path), "the missed run")
+    os.kill(process.pid, signal.SIGUSR1)
+    (tmp_path / "go").touch()
+    wait_until(lambda: said(tmp_path) == ["began", "ended"] * 2, "the second run, after the first")
+    wait_until(lambda: report(tmp_path)["running"] is None, "its end")
+    assert (report(tmp_path)["last"]["code"], report(tmp_path)["last"]["release"]) == (4, "1-abc")
+    end(process)
+    (tmp_path / "shared" / "log" / "nightly.json").write_text(json.dumps({**report(tmp_path), "next": None}))
+    process = start()
+    wait_until(lambda: report(tmp_path)["next"], "the report")
+    end(process)
+    assert said(tmp_path) == ["began", "ended"] * 2
+
+
+def test_a_run_in_progress_may_end_by_itself(start: Start, tmp_path: Path) -> None:
+    process = start()
+    wait_until(lambda: "next" in report(tmp_path), "the report")
+    os.kill(process.pid, signal.SIGUSR1)
+    wait_until(lambda: said(tmp_path), "the run")
+    process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    (tmp_path / "go").touch()
+    assert process.wait(20) == 0
+    assert said(tmp_path) == ["began", "ended"]
+
+
+@pytest.mark.parametrize(("limits", "asks"), [({"patience": 0.1}, True), ({"timeout": 0.1}, False)])
+def test_a_run_that_takes_too_long_is_stopped(start: Start, tmp_path: Path, limits: Any, asks: bool) -> None:
+    process = start(**limits)
+    wait_until(lambda: "next" in report(tmp_path), "the report")
+    os.kill(process.pid, signal.SIGUSR1)
+    wait_until(lambda: said(tmp_path), "the run")
+    if asks:
+        process.terminate()
+    wait_until(lambda: report(tmp_path).get("last"), "its end")
+    assert report(tmp_path)["last"]["code"] == -signal.SIGTERM
+    assert said(tmp_path) == ["began"]
+
+
+def test_a_schedule_that_never_comes_has_no_next_time() -> None:
+    schedule = {"minutes": [0], "hours": [0], "days": [30], "months": [2], "weekdays": [*range(7)], "either_day": False}
+    assert scheduler.following(schedule, 0.0) is None
