@@ -81,7 +81,8 @@ def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
     for name in ("guardian.log", "lease"):
         open(transaction.path(name), "wb").close()
     state = transaction.state()
-    spec = remember_files(agent.app, state, spec)
+    declared = spec
+    spec = transaction.spare(lambda: remember_files(agent.app, state, declared))
     instances = Instances(agent.app, spec)
     # What a return writes back: the manager's files as they are now.
     now = {path: read_text(path) for path in files_of(spec)}

@@ -4,7 +4,6 @@ Under systemd a timer starts a service that ends by itself; elsewhere a process 
 times (`handrail.runtime.scheduler`), and the manager drains it as it does any other.
 """
 
-import calendar
 import os
 import signal
 import time
@@ -118,6 +117,8 @@ def properties(lines):
 
 def seconds(stamp):
     """Return the epoch's seconds of a time such as ``Wed 2026-11-25 08:30:00 UTC``, or None."""
+    import calendar  # few agents read a time
+
     try:
         return calendar.timegm(time.strptime(stamp or "", "%a %Y-%m-%d %H:%M:%S UTC"))
     except ValueError:

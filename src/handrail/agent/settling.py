@@ -8,6 +8,7 @@ from handrail.agent.instances import Instances, with_files
 from handrail.agent.jobs import begin, is_job
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.refusal import Refused
+from handrail.agent.resizing import resize
 from handrail.agent.transaction import Transaction
 from handrail.agent.workers import bring, installed_workers, read_scale, write_scale
 
@@ -67,6 +68,7 @@ def scale(agent, request, _payload):
         raise Refused("bad-request", "nothing is deployed here")
     before, specs_before = read_scale(app), installed_workers(app)
     write_scale(app, request["scale"])
+    web = None
     try:
         declared = (request["service"] or {}).get("processes") or {}
         texts = {item["path"]: item["content"] for spec in specs_before.values() for item in spec["files"]}
@@ -74,19 +76,19 @@ def scale(agent, request, _payload):
         # Jobs have no number, and are as the release had them.
         wanted.update({name: spec for name, spec in specs_before.items() if is_job(spec)})
         bring(app, wanted, release, restart=False)
-        if before.get("web") != request["scale"].get("web"):
-            restart_web(app, request["service"], release)
+        web = {}
+        web = change_web(app, request["service"], release, before.get("web"), request["scale"].get("web"))
     except (Refused, OSError):
         write_scale(app, before)
         bring(app, specs_before, release, restart=False)
-        if before.get("web") != request["scale"].get("web"):
-            restart_web(app, request["service"], release)
+        if web is not None:
+            change_web(app, request["service"], release, request["scale"].get("web"), before.get("web"))
         raise
     now = read_scale(app)
     changed = [name for name in sorted({**before, **now}) if before.get(name) != now.get(name)]
     if changed:
         app.note("scale", " ".join("%s=%s" % (name, now.get(name, "declared")) for name in changed), request["by"])
-    return {"scale": now}
+    return {"scale": now, "web": web}
 
 
 def begin_job(agent, request, _payload):
@@ -99,11 +101,28 @@ def begin_job(agent, request, _payload):
     raise Refused("bad-request", "no job %s is here; the next deploy brings it" % request["process"])
 
 
-def restart_web(app, spec, release):
+def change_web(app, spec, release, before, wanted):
+    """Give the server its number of workers, without a restart where it can do that; return how, and why not better.
+
+    Args:
+        before, wanted: numbers; None for what the server has without `inv scale`.
+    """
+    if before == wanted:
+        return {"how": "", "why": ""}
     own = read_json(app.release(release, ".handrail", "files.json"))
     instances = Instances(app, with_files(spec, own))
     service = instances.service(instances.live() or "web")
+    pid = service.pid()
+    why = "the number is the server's own again"
+    if pid and wanted:
+        why = resize(pid, before or 0, wanted, service.spec["stop_timeout"])
+        if not why:
+            report = service.look(release)
+            if report["ok"] and report["pid"] == pid:
+                return {"how": "resized", "why": ""}
+            why = report["why"] or "its main process did not survive it"
     service.restart()
     report = service.wait_until_healthy(release)
     if not report["ok"]:
         raise Refused("unhealthy", report["why"], lines=service.logs(20))
+    return {"how": "restarted", "why": why}

@@ -128,7 +128,7 @@ class Transaction:
             else:
                 self.spare(lambda: self.app.switch(previous))
             if service and previous:
-                service.install()
+                self.spare(service.install)
                 if not service.look(previous)["ok"]:
                     service.restart()
                 report = service.wait_until_healthy(previous)

@@ -59,6 +59,7 @@ def run_scale(
     """
     numbers = read_numbers(words, target)
     done: dict[str, dict[str, int]] = {}
+    web: dict[str, dict[str, str]] = {}
     with Fleet(target, root) as fleet, interruptible():
         facts, failures = fleet.connect()
         if failures:
@@ -72,7 +73,8 @@ def run_scale(
 
             def change(session: Session, scale: dict[str, int]) -> None:
                 service = service_for(target, {**facts[session.host], "scale": scale})
-                done[session.host] = session.call("scale", scale=scale, service=service, by=author)["scale"]
+                answer = session.call("scale", scale=scale, service=service, by=author)
+                done[session.host], web[session.host] = answer["scale"], answer["web"]
 
             def undo(hosts: Sequence[str]) -> None:
                 with uninterruptible():
@@ -100,7 +102,12 @@ def run_scale(
     names = ["web", *_defaults(target)]
     rows = [[host, *(str(now[host].get(name) or "-") for name in names)] for host in now]
     printer.table(f"{target.app} on {target.environment}", ["host", *names], rows)
-    return {"command": "scale", "environment": target.environment, "app": target.app, "hosts": now}
+    for host, web_change in web.items():
+        if web_change["how"] == "resized":
+            printer.info(f"{host}: the server changed its workers without a restart")
+        elif web_change["how"]:
+            printer.info(f"{host}: the service was restarted for it: {web_change['why']}")
+    return {"command": "scale", "environment": target.environment, "app": target.app, "hosts": now, "web": web}
 
 
 def _defaults(target: Target) -> dict[str, int]:
