@@ -82,10 +82,11 @@ def act_argv(
 
 
 def job_environment(environ: Mapping[str, str], prefix: str = sys.prefix) -> dict[str, str]:
-    """Return ``environ`` without the virtual environment that runs this: a job makes its own."""
+    """Return ``environ`` without the virtual environment and the CI job that run this: a job makes its own."""
     own = str(Path(prefix, "bin"))
     path = os.pathsep.join(each for each in environ.get("PATH", "").split(os.pathsep) if each != own)
-    kept = {name: value for name, value in environ.items() if name not in ("VIRTUAL_ENV", "GITHUB_STEP_SUMMARY")}
+    outer = ("VIRTUAL_ENV", "GITHUB_", "RUNNER_")
+    kept = {name: value for name, value in environ.items() if not name.startswith(outer)}
     return {**kept, "PATH": path}
 
 

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from handrail.completion.answer import FORMAT, Cache, read_cache, stamp, tasks_folder
+from handrail.completion.answer import FORMAT, Cache, read_cache, stamp
 
 _SECONDS = 10.0
 
@@ -83,6 +83,3 @@ def write(path: str, lines: list[str]) -> None:
 def _restamped(line: str) -> str:
     kind, *fields = line.split("\t")
     return "\t".join((kind, stamp(fields[1]), fields[1])) if kind in ("file", "pyproject") else line
-
-
-__all__ = ["declared_words", "keep", "line_of", "run_tasks", "tasks_folder", "with_new_words", "write"]

@@ -171,7 +171,9 @@ def test_act_runs_on_this_machine_and_takes_no_file_of_the_project_for_its_setti
 
 
 def test_a_job_does_not_see_the_virtual_environment_that_starts_it() -> None:
-    environment = job_environment({"PATH": "/p/bin:/usr/bin", "VIRTUAL_ENV": "/p", "A": "b"}, "/p")
+    environment = job_environment(
+        {"PATH": "/p/bin:/usr/bin", "VIRTUAL_ENV": "/p", "GITHUB_RUN_ID": "1", "A": "b"}, "/p"
+    )
     assert environment == {"PATH": "/usr/bin", "A": "b"}
 
 
