@@ -64,7 +64,7 @@ class Style:
     """Which checks the project already holds its code to.
 
     Attributes:
-        has_ruff: it has settings for ruff.
+        has_ruff: it has chosen rules of ruff, or settings for one version of it.
         formats: it is formatted by ruff.
         has_mypy: it has settings for mypy.
         is_strict: those say ``strict``.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _LINT = {
     "all": "rules and format, as ruff is configured here",
     "check": "ruff's rules as configured here; the format is not checked",
-    "errors": "only what cannot run (no ruff settings here); `inv lint` grows with them",
+    "errors": "only what cannot run: no rules of ruff are chosen here; [tool.handrail.checks] lint raises it",
 }
 _TYPES = {"strict": "mypy, strict", "project": "mypy, as configured here", "off": "not checked (no mypy settings here)"}
 

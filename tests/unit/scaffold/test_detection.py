@@ -116,7 +116,7 @@ def test_the_tests_are_found_with_what_they_need(
 def test_the_checks_that_a_project_has_settings_for_are_found(repository: Repository) -> None:
     none = facts(repository({"shop.py": ""})).style
     assert (none.has_ruff, none.formats, none.has_mypy) == (False, False, False)
-    root = repository({"pyproject.toml": "[tool.ruff]\nline-length = 100\n[tool.mypy]\nstrict = true\n"})
+    root = repository({"pyproject.toml": "[tool.ruff.lint]\nselect = ['F']\n[tool.mypy]\nstrict = true\n"})
     style = facts(root).style
     assert (style.has_ruff, style.formats, style.is_strict) == (True, False, True)
     (root / ".pre-commit-config.yaml").write_text("repos:\n- hooks:\n  - id: ruff-format\n")

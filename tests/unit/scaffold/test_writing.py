@@ -194,14 +194,21 @@ def test_tools_are_not_asked_of_pythons_on_which_they_do_not_run(repository: Rep
     init(root)
     group = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]["dev"]
     assert all(line.endswith("; python_version >= '3.10'") for line in group[1:])
+    uv = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]
+    assert uv == {"environments": ["python_version >= '3.10' and sys_platform != 'win32'"]}
 
 
 @pytest.mark.parametrize(
     ("settings", "lint", "types"),
     [
         ("", "errors", "off"),
-        ("[tool.ruff]\nline-length = 99\n", "check", "off"),
-        ('[tool.ruff.format]\nquote-style = "single"\n[tool.mypy]\nfiles = ["src"]\n', "all", "project"),
+        ("[tool.ruff]\nline-length = 99\n", "errors", "off"),
+        ('[tool.ruff]\nselect = ["F"]\n', "check", "off"),
+        (
+            '[tool.ruff]\nlint.select = ["F"]\nformat.quote-style = "single"\n[tool.mypy]\nfiles = ["src"]\n',
+            "all",
+            "project",
+        ),
         ("[tool.mypy]\nstrict = true\n", "errors", "strict"),
     ],
 )

@@ -24,12 +24,17 @@ def find_style(sources: Sources, declared: Declared) -> Style:
     files = [name for name in ("mypy.ini", ".mypy.ini") if (sources.root / name).is_file()]
     strict = any(re.search(r"(?m)^strict\s*=\s*[Tt]rue", sources.text(name)) for name in files)
     in_setup_cfg = "[mypy" in sources.text("setup.cfg")
+    pins = find_pins(sources)
+    # ruff's own choice of rules grows from version to version: only a project that chose, or that stays with one
+    # version, knows what its code is held to.
+    chose = "select" in ruff or "select" in table(ruff, "lint")
+    chose = chose or bool(re.search(r"(?m)^select\s*=", sources.text(own_file) if own_file else ""))
     return Style(
-        has_ruff=bool(ruff or own_file),
+        has_ruff=chose or (bool(ruff or own_file) and "ruff" in pins),
         formats=formats,
         has_mypy=bool(mypy or files or in_setup_cfg),
         is_strict=bool(mypy.get("strict")) or strict,
-        pins=find_pins(sources),
+        pins=pins,
     )
 
 

@@ -60,7 +60,7 @@ def choose(
         facts,
         app,
         is_service=project.service is not None if project else facts.web is not None,
-        lint=project.checks.lint if project else "all" if style.formats else "check" if style.has_ruff else "errors",
+        lint=project.checks.lint if project else _lint(style),
         types=project.checks.types if project else _types(style),
         branch=made.get("branch") or facts.existing.branch,
         ci=made.get("ci") or _free("ci.yml", facts),
@@ -82,6 +82,12 @@ def chosen(project: Project, ledger: Ledger) -> Choices:
         ci=ledger.choices.get("ci", "ci.yml"),
         deploy=ledger.choices.get("deploy", "deploy.yml"),
     )
+
+
+def _lint(style: Style) -> str:
+    if not style.has_ruff:
+        return "errors"
+    return "all" if style.formats else "check"
 
 
 def _types(style: Style) -> str:

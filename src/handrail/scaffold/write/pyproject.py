@@ -33,6 +33,8 @@ def merged_pyproject(text: str, choices: Choices) -> str:
     if server_line(choices) and _can_add_dependency(choices):
         _extend(document["project"]["dependencies"], [server_line(choices)])
     _add_group(document, choices)
+    if facts.old_pythons:
+        _limit_lock(document)
     if not facts.has_project_table:
         _add_workspace(document, choices)
     if "handrail" not in document.get("tool", {}):
@@ -93,9 +95,16 @@ def _add_group(document: Any, choices: Choices) -> None:
             groups["dev"].append(table)
 
 
+def _limit_lock(document: Any) -> None:
+    """Let uv lock for Pythons that tools of today run on: for every older one that is supported, none may exist."""
+    uv = _table(document, "tool", "uv")
+    if "environments" not in uv:
+        # Handrail does not run on Windows, and uv would look for wheels for it.
+        uv["environments"] = ["python_version >= '3.10' and sys_platform != 'win32'"]
+
+
 def _add_workspace(document: Any, choices: Choices) -> None:
     """Let uv lock the groups of a project without a ``[project]`` table, and install the project where it can."""
-    uv = _table(document, "tool", "uv")
     _table(document, "tool", "uv", "workspace")
     if choices.facts.backend != "none":
         sources = _table(document, "tool", "uv", "sources")
@@ -104,7 +113,6 @@ def _add_workspace(document: Any, choices: Choices) -> None:
     settings = _table(document, "tool", "uv", "dependency-groups")
     if "dev" not in settings:
         settings["dev"] = _inline({"requires-python": f">={choices.facts.pythons[0]}"})
-    del uv
 
 
 def _handrail_tables(choices: Choices) -> dict[str, Any]:
