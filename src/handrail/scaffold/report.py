@@ -47,7 +47,7 @@ def show_facts(facts: Facts, printer: Printer) -> None:
     if facts.variables:
         rows.append(["variables", ", ".join(variable.name for variable in facts.variables[:8])
                      + (f" and {len(facts.variables) - 8} more" if len(facts.variables) > 8 else "")])  # fmt: skip
-    printer.table("found", ["", ""], rows)
+    printer.table("", ["what", "found"], rows)
 
 
 def show_next(choices: Choices, printer: Printer) -> None:

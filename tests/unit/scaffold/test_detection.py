@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from handrail.errors import ConfigError
+from handrail.scaffold.detect.declared import poetry_line
 from handrail.scaffold.detect.repository import look_at
 from handrail.scaffold.facts import Facts
 
@@ -72,6 +73,23 @@ def test_the_lock_is_told_by_its_files(
 ) -> None:
     found = facts(repository(files))
     assert (found.lock, found.requirements) == (lock, requirements)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("*", "x"),
+        ("^1.2.3", "x>=1.2.3,<2"),
+        ("^0.4.1", "x>=0.4.1,<0.5"),
+        ("~1.2", "x>=1.2,<1.3"),
+        ("1.4", "x==1.4"),
+        (">=1, <3", "x>=1,<3"),
+        ({"version": "^2.0", "extras": ["a", "b"]}, "x[a,b]>=2.0,<3"),
+        ({"path": "../x"}, "x"),
+    ],
+)
+def test_poetrys_constraints_are_read_as_what_they_mean(value: object, line: str) -> None:
+    assert poetry_line("x", value) == line
 
 
 @pytest.mark.parametrize(

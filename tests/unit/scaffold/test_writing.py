@@ -245,6 +245,15 @@ def test_a_plain_tree_gets_its_server_in_a_requirements_file(repository: Reposit
     assert (root / "requirements-deploy.txt").read_text().splitlines()[1:] == ["-r requirements.txt", "gunicorn"]
 
 
+def test_a_service_that_poetry_manages_says_what_a_release_installs(repository: Repository) -> None:
+    poetry = '[tool.poetry]\nname = "shop"\n[tool.poetry.dependencies]\npython = "^3.10"\nflask = "^3.0"\n'
+    root = repository({**SERVICE, "pyproject.toml": poetry, "poetry.lock": ""})
+    init(root)
+    assert load_project(root).build.requirements == "requirements-deploy.txt"
+    assert (root / "requirements-deploy.txt").read_text().splitlines()[1:] == ["flask>=3.0,<4", "gunicorn"]
+    assert (root / "pyproject.toml").read_text().startswith(poetry)
+
+
 @pytest.mark.parametrize("folder", ["env/", "env", "*.env"])
 def test_a_gitignore_that_hides_env_lets_it_in_again(repository: Repository, folder: str) -> None:
     root = repository({**SERVICE, ".gitignore": f"{folder}\n"})
@@ -252,6 +261,13 @@ def test_a_gitignore_that_hides_env_lets_it_in_again(repository: Repository, fol
     text = (root / ".gitignore").read_text()
     assert text.startswith(f"{folder}\n")
     assert text.index("!/env/") < text.index("/env/*.secrets.env")
+
+
+def test_a_first_test_does_not_import_code_that_fails_without_its_variables(repository: Repository) -> None:
+    source = {"shop/__init__.py": 'import os\nKEY = os.environ["SHOP_KEY"]\n'}
+    root = repository({"pyproject.toml": LIBRARY, **source})
+    init(root)
+    assert "import_module" not in (root / "tests" / "test_import.py").read_text()
 
 
 def test_merging_twice_gives_the_same_as_once(repository: Repository) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +55,8 @@ class Declared:
         if "dependencies" in self.project:
             return lines(self.project["dependencies"])
         poetry = table(self.poetry, "dependencies")
-        return [name for name in poetry if name != "python"] or lines(self.setup.get("install_requires"))
+        found = [poetry_line(name, value) for name, value in poetry.items() if name != "python"]
+        return found or lines(self.setup.get("install_requires"))
 
     @property
     def extras(self) -> list[str]:
@@ -100,6 +102,30 @@ def lines(value: Any) -> list[str]:
         return []
     found = (item.strip() for item in value if isinstance(item, str))
     return [item for item in found if item and not item.startswith("#")]
+
+
+def poetry_line(name: str, value: Any) -> str:
+    """Return one of poetry's dependencies as a requirement line; of a path or repository only the name."""
+    details = value if isinstance(value, dict) else {"version": value}
+    extras = f"[{','.join(lines(details.get('extras')))}]" if details.get("extras") else ""
+    return name + extras + _poetry_version(str(details.get("version", "*")))
+
+
+def _poetry_version(text: str) -> str:
+    """Return ``^1.2.3`` as ``>=1.2.3,<2``, ``~1.2`` as ``>=1.2,<1.3``, a bare version as ``==``."""
+    if text == "*":
+        return ""
+    match = re.fullmatch(r"([\^~]?)(\d+(?:\.\d+)*)", text)
+    if match is None:
+        return text.replace(" ", "")
+    sign, version = match[1], match[2]
+    if not sign:
+        return f"=={version}"
+    parts = [int(part) for part in version.split(".")]
+    # The caret keeps the first number that is not zero, the tilde the second one.
+    kept = next((n for n, part in enumerate(parts) if part), len(parts) - 1) if sign == "^" else min(1, len(parts) - 1)
+    upper = [*parts[:kept], parts[kept] + 1]
+    return f">={version},<{'.'.join(map(str, upper))}"
 
 
 def _setup_cfg(text: str) -> dict[str, Any]:

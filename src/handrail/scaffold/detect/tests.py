@@ -6,7 +6,7 @@ import configparser
 import re
 from pathlib import PurePosixPath
 
-from handrail.scaffold.detect.declared import Declared, lines, table
+from handrail.scaffold.detect.declared import Declared, lines, poetry_line, table
 from handrail.scaffold.detect.sources import Sources
 from handrail.scaffold.facts import RunnerKind, Tests
 
@@ -81,8 +81,8 @@ def _needs(sources: Sources, declared: Declared) -> list[str]:
         found += lines(table(hatch, environment).get("extra-dependencies"))
     poetry = table(declared.poetry, "group")
     for group in ("dev", *_GROUPS):
-        found += list(table(poetry, group, "dependencies"))
-    found += list(table(declared.poetry, "dev-dependencies"))
+        found += [poetry_line(*item) for item in table(poetry, group, "dependencies").items()]
+    found += [poetry_line(*item) for item in table(declared.poetry, "dev-dependencies").items()]
     chosen: dict[str, str] = {}
     for line in found:
         chosen.setdefault(_name(line), line)

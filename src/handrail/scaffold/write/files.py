@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handrail.scaffold.facts import Facts
 from handrail.scaffold.write import contract, entry_files, hooks, ignored, pyproject, workflows
 from handrail.scaffold.write.bootstrap import FILE as BOOTSTRAP
 from handrail.scaffold.write.bootstrap import bootstrap_text
@@ -27,8 +28,13 @@ def drafts(choices: Choices, gitignore: str) -> list[Draft]:
         if pyproject.needs_deploy_requirements(choices):
             found.append(Draft(pyproject.DEPLOY_REQUIREMENTS, "seeded", pyproject.deploy_requirements(choices)))
     if facts.tests.runner == "none" and facts.package.imports:
-        found.append(Draft(entry_files.SMOKE, "seeded", entry_files.smoke_test_text(facts.package.imports[0])))
+        found.append(Draft(entry_files.SMOKE, "seeded", _smoke(facts)))
     return [*found, *managed(choices, gitignore)]
+
+
+def _smoke(facts: Facts) -> str:
+    needs_variables = any(not variable.has_default for variable in facts.variables)
+    return entry_files.smoke_test_text(facts.package.imports[0], needs_variables=needs_variables)
 
 
 def managed(choices: Choices, gitignore: str) -> list[Draft]:

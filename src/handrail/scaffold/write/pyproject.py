@@ -43,16 +43,23 @@ def merged_pyproject(text: str, choices: Choices) -> str:
 
 
 def needs_deploy_requirements(choices: Choices) -> bool:
-    """Return whether the web server has to stand in a requirements file of its own."""
-    return bool(server_line(choices)) and not _can_add_dependency(choices)
+    """Return whether what a release installs has to stand in a requirements file of its own.
+
+    uv's lock of a project without a ``[project]`` table holds the tools alone.
+    """
+    facts = choices.facts
+    if not choices.is_service:
+        return False
+    unlisted = not facts.has_project_table and not facts.requirements
+    return unlisted or (bool(server_line(choices)) and not _can_add_dependency(choices))
 
 
 def deploy_requirements(choices: Choices) -> str:
     """Return the text of that file: what the program needs, and its server."""
     facts = choices.facts
     base = [f"-r {facts.requirements}"] if facts.requirements else list(facts.dependencies)
-    return "\n".join(["# What a release installs: the program's own requirements, and its server.", *base,
-                      server_line(choices), ""])  # fmt: skip
+    lines = ["# What a release installs: the program's own requirements, and its server.", *base, server_line(choices)]
+    return "".join(f"{line}\n" for line in lines if line)
 
 
 def _can_add_dependency(choices: Choices) -> bool:

@@ -19,8 +19,10 @@ def development_lines(choices: Choices) -> list[str]:
     if choices.types != "off":
         lines.append(_pinned("mypy", choices))
     lines.append("zizmor")
-    known = {requirement_name(line) for line in lines}
-    lines += [line for line in tests.needs if requirement_name(line) not in known]
+    # What the project itself says of a tool counts more than the bare name.
+    own = {requirement_name(line): line for line in tests.needs}
+    lines = [own.pop(requirement_name(line), line) for line in lines]
+    lines += own.values()
     # Handrail and its tools do not run on them, and uv looks for versions for every Python that is supported.
     return [_for_new_pythons(line) for line in lines] if facts.old_pythons else lines
 
