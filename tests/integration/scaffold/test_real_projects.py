@@ -14,8 +14,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from handrail.config.load import load_project
 from handrail.testing.host import free_port
@@ -134,6 +136,13 @@ def adopt(repository: Repository, wheel: Path) -> None:
     assert not repository.run("git", "status", "--porcelain")
 
 
+@retry(retry=retry_if_exception_type(URLError), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True)
+def page(url: str) -> str:
+    """Return a page; without a health check a release counts as serving before it listens."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
 @pytest.mark.parametrize(
     ("checkout", "real"),
     [pytest.param(real, real, id=name) for name, real in
@@ -147,8 +156,7 @@ def test_a_published_service_is_adopted_checked_and_deployed_to_the_sandbox(
     checkout.inv("deploy", "--env", "sandbox")
     service = load_project(checkout.folder).service
     assert service is not None
-    with urllib.request.urlopen(f"http://127.0.0.1:{service.port}{real.path}", timeout=10) as answer:
-        assert real.text in answer.read().decode()
+    assert real.text in page(f"http://127.0.0.1:{service.port}{real.path}")
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,9 @@ def test_several_applications_are_a_guess_that_names_the_others(repository: Repo
         ('@app.get("/healthz")', "/healthz"),
         ('@app.route("/api/health/")', "/api/health/"),
         ('path("ping", view)', "/ping"),
-        ('@app.get("/health/{name}")', ""),
-        ('print("/healthz")', ""),
+        ('@app.get("/health/{name}")', "/openapi.json"),
+        ('print("/healthz")', "/openapi.json"),
+        ('print("openapi_url")', ""),
     ],
 )
 def test_a_path_that_looks_like_a_health_check_is_found(repository: Repository, route: str, expected: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from handrail.scaffold.detect.application import find_entries
 from handrail.scaffold.detect.declared import Declared
 from handrail.scaffold.detect.django import find_django
@@ -30,10 +32,15 @@ def find_web(sources: Sources, declared: Declared, package: Package) -> tuple[We
             others = ", ".join(other.target for other, _ in found[1:4])
             guesses.append(Guess("application", entry.target, f"there is also {others}"))
     health = find_health(sources)
+    if not health and web.framework == "fastapi" and web.entry and "openapi_url" not in sources.text(web.entry.file):
+        health = "/openapi.json"
+        guesses.append(Guess("health check", health, "FastAPI answers it; a route of your own can tell more"))
     server = find_server(declared, is_async=web.is_async)
-    web = Web(**{**{name: getattr(web, name) for name in web.__dataclass_fields__}, "health": health, "server": server})
+    web = replace(web, health=health, server=server)
     if not health:
-        guesses.append(Guess("health check", "", "no path looks like one: a deploy checks the process and its port"))
+        guesses.append(
+            Guess("health check", "", "no path looks like one: a deploy then only proves that the process runs")
+        )
     return web, candidates[1:], guesses
 
 
