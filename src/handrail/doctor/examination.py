@@ -24,6 +24,8 @@ class Examination:
 
     parts: dict[str, list[Diagnosis]] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+    """Raw texts that the project's values hold: for masking, before anything is shown."""
 
     @property
     def findings(self) -> list[Diagnosis]:
@@ -41,13 +43,13 @@ def examine(root: Path, project: Project, runner: Runner, tasks: Collection[str]
     from handrail.doctor.project import look_at_project
     from handrail.parity.look import look
 
+    whole = Examination()
     parts: list[tuple[str, Callable[[], tuple[list[Diagnosis], str]]]] = [
         ("machine", lambda: look_at_machine(root, project, runner)),
         ("project", lambda: (look_at_project(root, project, runner), "")),
-        ("contract", lambda: (_contract(root, project, runner), "")),
+        ("contract", lambda: (_contract(root, project, runner, whole), "")),
         ("parity", lambda: (look(root, project, check_tools(root, project), tasks=tasks, machine=True), "")),
     ]
-    whole = Examination()
     for name, part in parts:
         try:
             whole.parts[name], whole.remarks[name] = part()
@@ -57,10 +59,12 @@ def examine(root: Path, project: Project, runner: Runner, tasks: Collection[str]
     return whole
 
 
-def _contract(root: Path, project: Project, runner: Runner) -> list[Diagnosis]:
+def _contract(root: Path, project: Project, runner: Runner, whole: Examination) -> list[Diagnosis]:
     from handrail.config.audit import audit
 
-    return audit(root, project, os.environ, runner).findings
+    found = audit(root, project, os.environ, runner)
+    whole.secrets += found.secrets
+    return found.findings
 
 
 def _of_error(error: HandrailError) -> Diagnosis:

@@ -35,6 +35,7 @@ def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False)
         for sentence in failed:
             c.printer.warn(f"not mended: {sentence}")
         found = examine(c.root, project, runner, known_tasks())
+    c.printer.hide(found.secrets)
     found.show(c.printer)
     c.printer.result(document(found.parts, mended=done))
     fixable = not fix and any(finding.repair for finding in found.findings)

@@ -17,6 +17,8 @@ from handrail.doctor.mending import mend
 from handrail.doctor.project import look_at_project
 from handrail.doctor.report import counted, document, require_well, show_part
 from handrail.errors import TaskFailedError
+from handrail.tasks.base import TaskContext
+from handrail.tasks.doctor import doctor
 from handrail.testing.printer import RecordingPrinter
 
 pytestmark = pytest.mark.unit
@@ -127,6 +129,21 @@ def test_a_part_that_cannot_be_looked_at_does_not_hide_the_others(root: Path) ->
     assert [each.code for each in found.parts["contract"]] == ["not-examined"]
     assert "env/example.env:1" in found.parts["contract"][0].message
     assert list(found.parts) == ["machine", "project", "contract", "parity"]
+
+
+@pytest.mark.security
+def test_no_finding_shows_a_secret_that_stands_in_the_wrong_variable(root: Path) -> None:
+    (root / "pyproject.toml").write_text('[tool.handrail]\napp = "shop"\nenvironments.live.hosts = ["a"]\n')
+    (root / "env").mkdir()
+    (root / "env" / "example.env").write_text("# type: port, secret: no\nPORT=\n# secret: yes\nKEY=\n")
+    (root / "env" / "live.env").write_text("PORT=very-secret\nKEY=very-secret\n")
+    printer = RecordingPrinter()
+
+    with pytest.raises(TaskFailedError):
+        doctor(TaskContext(printer, root))
+
+    assert "PORT is" in printer.text
+    assert "very-secret" not in printer.text
 
 
 def test_every_code_of_a_finding_is_in_the_document() -> None:
