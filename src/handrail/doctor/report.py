@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from handrail.errors import TaskFailedError
@@ -34,6 +34,19 @@ def counted(findings: Sequence[Diagnosis]) -> str:
         if number:
             parts.append(f"{number} {level}{'s' if number > 1 else ''}")
     return ", ".join(parts) or "nothing"
+
+
+def as_markdown(parts: Mapping[str, Sequence[Diagnosis]]) -> str:
+    """Return the findings as a table for a GitHub step summary."""
+    marks = {"error": "❌", "warning": "⚠️", "notice": "💬"}
+    rows = [
+        f"| {marks[each.level]} | {name} | `{each.code}` | {each.where} | {each.message.replace('|', chr(92) + '|')} |"
+        for name, findings in parts.items()
+        for each in findings
+    ]
+    well = [name for name, findings in parts.items() if not findings]
+    table = ["| | part | code | where | what |", "|---|---|---|---|---|", *rows, ""] if rows else []
+    return "\n".join(["### doctor", "", *table, *([f"✅ {', '.join(well)}"] if well else []), ""])
 
 
 def document(parts: dict[str, list[Diagnosis]], **more: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False)
     from handrail.config.load import load_project
     from handrail.doctor.examination import examine
     from handrail.doctor.mending import mend
-    from handrail.doctor.report import document, require_well
+    from handrail.doctor.report import as_markdown, document, require_well
 
     project = load_project(c.root)
     runner = Runner(c.printer.detail)
@@ -37,6 +37,7 @@ def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False)
         found = examine(c.root, project, runner, known_tasks())
     c.printer.hide(found.secrets)
     found.show(c.printer)
+    c.printer.summary(as_markdown(found.parts))
     c.printer.result(document(found.parts, mended=done))
     fixable = not fix and any(finding.repair for finding in found.findings)
     return require_well(found.findings, c.printer, fixable=fixable)
@@ -54,7 +55,7 @@ def known_tasks() -> list[str]:
 def _hosts(c: TaskContext, env: str, *, fix: bool) -> None:
     from handrail.deploy.run import Options, open_workshop
     from handrail.doctor.hosts import look_at_hosts, remark
-    from handrail.doctor.report import document, require_well, show_part
+    from handrail.doctor.report import as_markdown, document, require_well, show_part
     from handrail.errors import UsageError
 
     if fix:
@@ -63,5 +64,6 @@ def _hosts(c: TaskContext, env: str, *, fix: bool) -> None:
     found, facts = look_at_hosts(shop.target, c.root, shop.hosts)
     for host, findings in found.items():
         show_part(host, findings, remark(facts[host]) if host in facts else "", c.printer)
+    c.printer.summary(as_markdown(found))
     c.printer.result(document(found, environment=env, hosts=facts))
     require_well([each for findings in found.values() for each in findings], c.printer, fixable=False)

@@ -15,7 +15,7 @@ from handrail.diagnosis import Addition, Command, Diagnosis, ModeChange, Replace
 from handrail.doctor.examination import examine
 from handrail.doctor.mending import mend
 from handrail.doctor.project import look_at_project
-from handrail.doctor.report import counted, document, require_well, show_part
+from handrail.doctor.report import as_markdown, counted, document, require_well, show_part
 from handrail.errors import TaskFailedError
 from handrail.tasks.base import TaskContext
 from handrail.tasks.doctor import doctor
@@ -52,6 +52,13 @@ def test_a_document_holds_every_finding_and_whether_it_is_well() -> None:
     assert found["findings"][0]["code"] == "a-code"
     assert json.loads(json.dumps(found)) == found
     assert document({"parity": [WARNING]})["ok"] is True
+
+
+def test_the_page_of_a_ci_job_has_every_finding_in_a_table() -> None:
+    text = as_markdown({"machine": [], "parity": [ERROR]})
+
+    assert "| ❌ | parity | `a-code` | ci.yml:3 | this is wrong |" in text
+    assert "✅ machine" in text
 
 
 def test_only_an_error_is_red() -> None:
