@@ -46,5 +46,5 @@ def init(
         c.printer.result(adopt.update(root, c.printer))
     else:
         source = from_ or os.environ.get("HANDRAIL_FROM", "")
-        wishes = adopt.Wishes(yes or json, source, plan, lock=not no_lock)
+        wishes = adopt.Wishes(yes, source, plan, lock=not no_lock)
         c.printer.result(adopt.adopt(root, wishes, Runner(c.printer.detail), c.printer))

@@ -62,6 +62,13 @@ def test_a_hooked_task_runs_only_after_what_comes_before_it(project: Path) -> No
     assert run(project, "invoke", "release").stdout.endswith("released\n")
 
 
+def test_a_document_is_no_consent(project: Path) -> None:
+    refused = run(project, "invoke", "init", "--json")
+    assert refused.returncode == 2
+    assert "no terminal to ask on" in refused.stdout
+    assert not (project / "scripts").exists()
+
+
 def test_a_hidden_task_is_neither_listed_nor_run(project: Path) -> None:
     (project / "tasks.py").write_text(SNIPPETS["hiding"])
     assert "rollback" not in run(project, "invoke", "--list").stdout

@@ -250,3 +250,17 @@ def test_a_card_does_not_repeat_what_was_just_shown_but_the_page_of_a_ci_job_has
     assert screen.text.count("applying 0007") == 1
     assert "| unseen" in screen.text
     assert "applying 0007" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("shop\n", "shop"), ("\n", "web"), ("", "web")])
+def test_a_question_takes_what_is_typed_and_its_default_for_an_empty_line(typed: str, expected: str) -> None:
+    screen = Screen(tty=True, typed=typed)
+    assert screen.printer.ask("Name?", "web") == expected
+    assert screen.err.getvalue() == "Name? [web] "
+
+
+def test_nobody_at_the_terminal_is_asked_nothing() -> None:
+    screen = Screen(typed="shop\n")
+    assert not screen.printer.can_ask()
+    assert screen.printer.ask("Name?", "web") == "web"
+    assert screen.err.getvalue() == ""
