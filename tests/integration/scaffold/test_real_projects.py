@@ -22,7 +22,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from handrail.config.load import load_project
 from handrail.testing.host import free_port
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+# Each makes two environments, tests twice and deploys.
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # What CI and the outer run would tell the inner one about themselves.
 OUTER = (
