@@ -34,7 +34,8 @@ def setup(
     import shlex
     import sys
 
-    from handrail.deploy.run import Options, ask_approval, open_workshop
+    from handrail.deploy.gates import ask_approval
+    from handrail.deploy.run import Options, open_workshop
     from handrail.errors import HandrailError
     from handrail.hosts.keys import read_keys
     from handrail.hosts.report import show

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from handrail.deploy.run import Options, demand_irreversible
+from handrail.deploy.gates import demand_irreversible
+from handrail.deploy.run import Options
 from handrail.errors import PreflightError
 from handrail.testing import RecordingPrinter
 
