@@ -6,7 +6,7 @@ import time
 
 from handrail import agent
 from handrail.deploy.failures import as_preflight
-from handrail.deploy.fleet import Fleet, locked_error
+from handrail.deploy.fleet import Fleet, lock_error
 from handrail.deploy.running import Job
 from handrail.deploy.session import HostError, Session
 from handrail.deploy.who import who
@@ -42,6 +42,4 @@ def fleet_lock(session: Session, job: Job) -> None:
         holder = {"who": who(), "since": time.time(), "what": "abort"}
         session.call("lock", holder=holder, wait=job.wait)
     except HostError as error:
-        if error.kind == "locked":
-            raise locked_error(error) from None
-        raise
+        raise lock_error(error, job.target.environment) from None

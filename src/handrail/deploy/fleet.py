@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from handrail.deploy.failures import as_preflight
 from handrail.deploy.interrupts import uninterruptible
 from handrail.deploy.session import HostError, Session
-from handrail.errors import HandrailError, LockedError, PreflightError
+from handrail.errors import HandrailError, LockedError, NeedsPersonError, PreflightError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -166,7 +167,8 @@ class Fleet:
 
         Raises:
             LockedError: somebody else holds a lock; names who and since when.
-            HostError: a host could not be asked.
+            NeedsPersonError: what a dead deploy had left on a host could not be brought back.
+            PreflightError: a host could not be asked.
         """
         taken: dict[str, dict[str, Any]] = {}
         try:
@@ -182,9 +184,7 @@ class Fleet:
                 taken[host] = self.sessions[host].call("lock", holder=holder, wait=max(wait_seconds, TRY_SECONDS))
         except HostError as error:
             self.unlock(taken)
-            if error.kind == "locked":
-                raise locked_error(error) from None
-            raise
+            raise lock_error(error, self.target.environment) from None
         except KeyboardInterrupt:
             self.unlock(taken)
             raise
@@ -250,6 +250,21 @@ class Fleet:
             yield
         finally:
             self.board = None
+
+
+def lock_error(error: HostError, environment: str) -> HandrailError:
+    """Return what it means for a command that a host did not give its lock."""
+    if error.kind == "locked":
+        return locked_error(error)
+    if error.kind == "return-failed":
+        return NeedsPersonError(
+            f"{error.host}: {error.message}",
+            host=error.host,
+            step="lock",
+            lines=error.lines,
+            next_step=f"look at: inv logs --env {environment}",
+        )
+    return as_preflight({error.host: error}, "lock")
 
 
 def locked_error(error: HostError) -> LockedError:

@@ -21,7 +21,7 @@ from handrail.deploy.plan import show_size
 from handrail.deploy.preparing import MIB, need_of, send_missing
 from handrail.deploy.release import environment_text, launchers_for, release_id, service_for, variable_digests
 from handrail.deploy.schema_diff import row_changes, schema_diff
-from handrail.deploy.session import HostError, Session, pack
+from handrail.deploy.session import Session, pack
 from handrail.deploy.who import who
 from handrail.errors import ConfigError, InterruptedByUserError, PreflightError, did_you_mean
 
@@ -190,10 +190,7 @@ class _Rehearsal:
         host = self.fleet.hosts[0]
         holder = {"who": who(), "since": time.time(), "what": f"db.plan of {self.target.environment}"}
         started = time.monotonic()
-        try:
-            recovered = self.fleet.lock(holder, wait)[host]["recovered"]
-        except HostError as error:
-            raise as_preflight({host: error}, "lock") from None
+        recovered = self.fleet.lock(holder, wait)[host]["recovered"]
         if recovered:
             self.printer.warn(f"{host}: {recovered}")
         took = self.fleet.note_time(host, "lock", started)

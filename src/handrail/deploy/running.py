@@ -23,7 +23,7 @@ from handrail.deploy.release import UNCONFINED, service_for
 from handrail.deploy.returning import bring_back, fail, insist
 from handrail.deploy.session import Dial, HostError, Session
 from handrail.deploy.who import who
-from handrail.errors import HandrailError, NeedsPersonError, PreflightError
+from handrail.errors import HandrailError, PreflightError
 
 if TYPE_CHECKING:
     from handrail.build.bundle import Bundle
@@ -210,19 +210,9 @@ class Run:
     def lock(self) -> None:
         """Hold the lock of every host, or of none."""
         started = time.monotonic()
-        try:
-            if not set(self.fleet.hosts) <= set(self.locks):
-                self.give_locks_back()
-                self.locks = self.fleet.lock(self.holder(), self.job.wait)
-        except HostError as error:
-            if error.kind == "return-failed":
-                raise NeedsPersonError(
-                    f"{error.host}: {error.message}",
-                    host=error.host,
-                    step="lock",
-                    next_step=f"look at: inv logs --env {self.job.target.environment}",
-                ) from None
-            raise as_preflight({error.host: error}, "lock") from None
+        if not set(self.fleet.hosts) <= set(self.locks):
+            self.give_locks_back()
+            self.locks = self.fleet.lock(self.holder(), self.job.wait)
         self.locked = True
         for host, answer in self.locks.items():
             if answer["recovered"]:

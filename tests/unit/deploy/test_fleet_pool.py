@@ -16,7 +16,7 @@ import pytest
 from handrail.deploy import fleet as fleet_module
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.session import HostError
-from handrail.errors import LockedError
+from handrail.errors import HandrailError, LockedError
 
 pytestmark = pytest.mark.unit
 
@@ -62,7 +62,7 @@ class FakeSession:
 
 
 def fleet_of(who: str, hosts: list[str], locks: Locks, delay: Callable[[], float] = lambda: 0.0) -> Fleet:
-    target: Any = SimpleNamespace(hosts=hosts, connections=4, lease=60.0)
+    target: Any = SimpleNamespace(environment="test", hosts=hosts, connections=4, lease=60.0)
     fleet = Fleet(target, Path(), hosts)
     fleet.sessions = {host: FakeSession(host, who, locks, delay) for host in hosts}  # type: ignore[misc]
     return fleet
@@ -85,16 +85,23 @@ def test_who_meets_a_held_lock_gives_back_the_others() -> None:
     assert locks.holders == {"h2": "b"}
 
 
-def test_a_host_that_cannot_recover_is_named_and_the_others_are_given_back() -> None:
+@pytest.mark.parametrize(
+    ("kind", "kept", "exit_code"), [("return-failed", "h2: could not", 6), ("os", "h2: could not", 3), ("lost", "h2", 3)]
+)
+@pytest.mark.parametrize("hosts", [["h2"], ["h1", "h2", "h3"]])
+def test_a_host_that_does_not_give_its_lock_is_named_and_the_others_are_given_back(
+    kind: str, kept: str, exit_code: int, hosts: list[str]
+) -> None:
     locks = Locks()
-    with fleet_of("a", ["h1", "h2", "h3"], locks) as fleet:
+    with fleet_of("a", hosts, locks) as fleet:
 
         def fail(*_: Any, **__: Any) -> None:
-            raise HostError("h2", "return-failed", "could not return")
+            raise HostError("h2", kind, "could not")
 
         fleet.sessions["h2"].call = fail  # type: ignore[assignment, method-assign]
-        with pytest.raises(HostError, match="could not return"):
+        with pytest.raises(HandrailError, match=kept) as refused:
             fleet.lock({"who": "a"}, 0)
+    assert refused.value.exit_code == exit_code
     assert locks.holders == {}
 
 
