@@ -12,6 +12,7 @@ from handrail.agent.machine import is_writable, user_name
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction, public_state
+from handrail.agent.workers import read_scale
 
 
 def lock_state(agent):
@@ -50,12 +51,15 @@ def lock(agent, request, _payload):
     os.pwrite(agent.lock_fd, json.dumps(request["holder"]).encode(), 0)
     recovered = "; ".join(filter(None, [leftovers.sweep(agent.app), Transaction(agent.app).recover()]))
     state = Transaction(agent.app).state()
+    history = agent.app.history()
     return {
         "taken": True,
         "recovered": recovered,
         "transaction": public_state(state),
         "number": agent.app.last_number(),
         "current": agent.app.current_release(),
+        "scale": read_scale(agent.app),
+        "newest": history[-1].get("finished") if history else None,
     }
 
 

@@ -15,6 +15,7 @@ from handrail.deploy.goals import choose_release, rollback_goal
 from handrail.deploy.migrations import lower, migrations_after, schema_goal
 from handrail.deploy.preparing import migrate, preflight, prepare, prepare_request, upload
 from handrail.deploy.running import Job, running
+from handrail.errors import PreflightError
 
 if TYPE_CHECKING:
     from handrail.build.bundle import Bundle
@@ -85,7 +86,15 @@ def roll_back(job: Job, to: str, confirm: Callable[[str, dict[str, list[str]]], 
             run.give_locks_back()
         confirm(run.release, migrations)
         run.show_board(["lock", "migrate", *ROLLBACK_PHASES[1:]] if job.with_migrations else ROLLBACK_PHASES)
-        run.lock()
+        if run.lock() and (rollback_goal(run.facts, to), migrations_after(run.facts, run.release)) != (
+            run.release,
+            migrations,
+        ):
+            raise PreflightError(
+                "what the hosts serve has changed while their locks were waited for",
+                step="lock",
+                next_step="run it again",
+            )
         run.begin()
         run.hook("before_activate")
         if job.with_migrations:

@@ -207,21 +207,38 @@ class Run:
         self.fleet.unlock(list(self.locks))
         self.locks, self.missing = {}, {}
 
-    def lock(self) -> None:
-        """Hold the lock of every host, or of none."""
+    def lock(self) -> bool:
+        """Hold the lock of every host, or of none; return whether somebody else's run has changed one meanwhile."""
         started = time.monotonic()
         if not set(self.fleet.hosts) <= set(self.locks):
             self.give_locks_back()
             self.locks = self.fleet.lock(self.holder(), self.job.wait)
         self.locked = True
+        changed = self.look_again()
         for host, answer in self.locks.items():
             if answer["recovered"]:
                 self.job.printer.warn(f"{host}: {answer['recovered']}")
             self.facts[host]["transaction"] = answer["transaction"]
-            self.facts[host].update(number=answer["number"], current=answer["current"])
+            self.facts[host]["number"] = answer["number"]
             took = self.fleet.note_time(host, "lock", started)
             if self.fleet.board:
                 self.fleet.board.finish(host, "lock", took)
+        return any(not self.locks[host]["recovered"] for host in changed)
+
+    def look_again(self) -> list[str]:
+        """Ask those hosts anew that are not what they were when they were asked first; return them."""
+
+        def stamp(host: str) -> tuple[str, Mapping[str, int], float | None]:
+            fact = self.facts[host]
+            return fact["current"], fact["scale"], fact["history"][-1].get("finished") if fact["history"] else None
+
+        locks = self.locks.items()
+        changed = [host for host, a in locks if (a["current"], a["scale"], a["newest"]) != stamp(host)]
+        if changed:
+            self.facts.update(self.step("", lambda session: session.look(), changed))
+            self.standing = standing(self.facts, self.job.target.hosts)
+            self.take(self.facts)
+        return changed
 
     def begin_request(self, host: str, bundle: Bundle | None) -> dict[str, Any]:
         """Return the request that opens the transaction on a host; sent again, it finds what it has opened."""

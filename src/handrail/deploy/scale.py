@@ -69,7 +69,11 @@ def run_scale(
         if numbers:
             author = by()
             holder = {"who": author["who"], "since": time.time(), "what": f"scale {' '.join(words)}"}
-            fleet.lock(holder, wait)
+            for host, answer in fleet.lock(holder, wait).items():
+                # Somebody else may have changed them until now.
+                before[host] = dict(answer["scale"])
+                if answer["recovered"]:
+                    printer.warn(f"{host}: {answer['recovered']}")
 
             def change(session: Session, scale: dict[str, int]) -> None:
                 service = service_for(target, {**facts[session.host], "scale": scale})

@@ -114,10 +114,17 @@ class Session:
         self._with_hello = None
         return self.facts
 
+    def look(self) -> dict[str, Any]:
+        """Ask again what `open` has returned."""
+        self.facts = {**self.call("hello", **self._greeting()), "address": self.host}
+        return self.facts
+
+    def _greeting(self) -> dict[str, Any]:
+        return {"root": self._target.root, "app": self._target.app, "silence": self._target.lease}
+
     def _first(self) -> tuple[bytes, ...]:
         """Return the requests that travel with the command."""
-        hello = {"root": self._target.root, "app": self._target.app, "silence": self._target.lease}
-        self._hello, line = self._numbered("hello", hello)
+        self._hello, line = self._numbered("hello", self._greeting())
         if not self._with_hello:
             return (line,)
         self.asked, second = self._numbered(*self._with_hello)

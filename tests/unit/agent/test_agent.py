@@ -421,6 +421,22 @@ def test_who_does_not_wait_for_a_lock_is_told_at_once(connect: Callable[[], Clie
     assert time.monotonic() - started < 0.4
 
 
+def test_a_lock_tells_what_may_have_changed_since_the_host_was_asked_first(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    waiting, first = connect(), connect()
+    first.lock()
+    first.deploy("1-abc")
+    first.call("unlock")
+    (app / "scale.json").write_text('{"worker": 3}')
+    answer = waiting.lock()
+    assert (answer["current"], answer["newest"], answer["scale"]) == (
+        "1-abc",
+        history(app)[-1]["finished"],
+        {"worker": 3},
+    )
+
+
 def gently(client: Client) -> bool:
     taken: bool = client.call("lock", holder={"who": "me"}, wait=None, gently=True)["taken"]
     return taken
