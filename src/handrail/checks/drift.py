@@ -10,23 +10,36 @@ from typing import TYPE_CHECKING
 from handrail.checks.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
+    from handrail.checks.tools import ToolCheck
     from handrail.config.schema import Project
 
 NAME = "parity"
 
 
-def check_tools(root: Path, project: Project) -> tuple[str, ...]:
-    """Return what ``inv check`` runs, as `handrail.parity.words.check_tool` calls each tool."""
+def tool_checks(root: Path, project: Project) -> list[ToolCheck]:
+    """Return the calls of tools that ``inv lint`` and ``inv typecheck`` make in this project."""
     from handrail.checks.lint import lint_checks
     from handrail.checks.typecheck import typecheck_check
+
+    types = [] if project.checks.types == "off" else [typecheck_check(root, project.checks)]
+    return [*lint_checks(root, project.checks), *types]
+
+
+def is_tested_by_pytest(project: Project) -> bool:
+    """Return whether ``inv test`` runs pytest, and no other command."""
     from handrail.parity.words import check_tool
 
-    calls = [
-        [check.tool, *check.args]
-        for check in [*lint_checks(root, project.checks), typecheck_check(root, project.checks)]
-    ]
+    return not project.checks.test or check_tool(shlex.split(project.checks.test)) == "pytest"
+
+
+def check_tools(root: Path, project: Project) -> tuple[str, ...]:
+    """Return what ``inv check`` runs, as `handrail.parity.words.check_tool` calls each tool."""
+    from handrail.parity.words import check_tool
+
+    calls = [[check.tool, *check.args] for check in tool_checks(root, project)]
     calls += [shlex.split(command) for command in project.checks.extra.values()]
-    return tuple(dict.fromkeys([*map(check_tool, calls), "pytest"]))
+    calls += [["pytest"]] if is_tested_by_pytest(project) else []
+    return tuple(dict.fromkeys(map(check_tool, calls)))
 
 
 def run_parity(root: Path) -> list[Verdict]:

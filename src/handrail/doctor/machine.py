@@ -27,21 +27,20 @@ def look_at_machine(root: Path, project: Project, runner: Runner) -> tuple[list[
         for each in found
         if not each.is_good
     ]
-    findings += _missing_tools(root)
+    findings += _missing_tools(root, project)
     findings += _missing_pythons(root, project, runner)
     versions = ", ".join(f"{each.prerequisite.name} {each.version}" for each in found if each.version)
     return findings, versions
 
 
-def _missing_tools(root: Path) -> list[Diagnosis]:
-    from handrail.checks.lint import lint_checks
+def _missing_tools(root: Path, project: Project) -> list[Diagnosis]:
+    from handrail.checks.drift import is_tested_by_pytest, tool_checks
     from handrail.checks.suite import has_module
     from handrail.checks.tools import find_tool
-    from handrail.checks.typecheck import typecheck_check
 
-    checks = {check.tool: check.distribution or check.tool for check in [*lint_checks(root), typecheck_check(root)]}
+    checks = {check.tool: check.distribution or check.tool for check in tool_checks(root, project)}
     missing = {tool: package for tool, package in checks.items() if find_tool(tool) is None}
-    if not has_module("pytest"):
+    if is_tested_by_pytest(project) and not has_module("pytest"):
         missing["pytest"] = "pytest"
     return [
         Diagnosis(

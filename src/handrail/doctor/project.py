@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from handrail.commands import Runner
     from handrail.config.schema import Project
 
+_LOCK = "uv.lock"
+
 
 def look_at_project(root: Path, project: Project, runner: Runner) -> list[Diagnosis]:
     """Return the findings."""
@@ -26,7 +28,7 @@ def look_at_project(root: Path, project: Project, runner: Runner) -> list[Diagno
 
 
 def _environment(root: Path, project: Project, runner: Runner) -> Iterator[Diagnosis]:
-    from handrail.setup.environment import environment_commands, environment_variables
+    from handrail.setup.environment import environment_commands
 
     if not (root / ".venv" / "pyvenv.cfg").is_file():
         yield Diagnosis(
@@ -46,26 +48,35 @@ def _environment(root: Path, project: Project, runner: Runner) -> Iterator[Diagn
     if not (root / "uv.lock").is_file():
         return
     try:
-        (sync,) = environment_commands(root, project)
-        quiet = [word for word in sync if word != "--quiet"]
-        result = runner.run([*quiet, "--check", "--offline"], cwd=root, env=environment_variables(), check=False)
+        # What is locked comes first; a plain tree also has what its requirements file names.
+        sync, *beside = environment_commands(root, project)
+        changed = _changed_by([*sync, "--check"], root, runner)
+        for argv in beside:
+            changed += _changed_by([*argv, "--dry-run"], root, runner)
     except HandrailError:
         return  # no uv, which the machine's part says
-    said = result.stderr.lower()
-    if result.returncode == 0 or ("outdated" not in said and "lockfile" not in said):
-        return
-    if "lockfile" in said:
+    if _LOCK in changed:
         yield Diagnosis("lock-stale", "error", "uv.lock does not fit pyproject.toml", "uv.lock", mend="uv lock")
-        return
-    changed = [line.split()[1].partition("==")[0] for line in result.stderr.splitlines() if line[:3] in (" + ", " - ")]
-    names = ", ".join(list(dict.fromkeys(changed))[:5])
-    yield Diagnosis(
-        "environment-stale",
-        "warning",
-        f".venv is not what uv.lock says{f' (it differs in {names})' if names else ''}",
-        # No repair: it also takes away what somebody has installed by hand.
-        mend="inv setup",
-    )
+    elif changed:
+        yield Diagnosis(
+            "environment-stale",
+            "warning",
+            f".venv is not what is locked (it differs in {', '.join(list(dict.fromkeys(changed))[:5])})",
+            # No repair: it also takes away what somebody has installed by hand.
+            mend="inv setup",
+        )
+
+
+def _changed_by(argv: list[str], root: Path, runner: Runner) -> list[str]:
+    """Return the packages that a command of uv would change; `_LOCK` where it wants another lock first."""
+    from handrail.setup.environment import environment_variables
+
+    shown = [word for word in argv if word != "--quiet"]
+    result = runner.run([*shown, "--offline"], cwd=root, env=environment_variables(), check=False)
+    if result.returncode and "lockfile" in result.stderr.lower():
+        return [_LOCK]
+    marks = (" + ", " - ", " ~ ")
+    return [line.split()[1].partition("==")[0] for line in result.stderr.splitlines() if line.startswith(marks)]
 
 
 def _hooks(root: Path, runner: Runner) -> Iterator[Diagnosis]:

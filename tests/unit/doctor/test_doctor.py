@@ -13,12 +13,14 @@ from handrail.commands import Runner
 from handrail.config.load import load_project
 from handrail.diagnosis import Addition, Command, Diagnosis, ModeChange, Replacement
 from handrail.doctor.examination import examine
+from handrail.doctor.machine import look_at_machine
 from handrail.doctor.mending import mend
 from handrail.doctor.project import look_at_project
 from handrail.doctor.report import as_markdown, counted, document, require_well, show_part
 from handrail.errors import TaskFailedError
 from handrail.tasks.base import TaskContext
 from handrail.tasks.doctor import doctor
+from handrail.testing.fake_runner import FakeRunner
 from handrail.testing.printer import RecordingPrinter
 
 pytestmark = pytest.mark.unit
@@ -167,3 +169,42 @@ def test_every_code_of_a_finding_is_in_the_document() -> None:
 
     assert {"run-not-a-task", "host-key", "env-missing", "host-shell-slow", "secrets-readable"} <= codes
     assert codes - documented == set()
+
+
+def test_a_plain_trees_environment_is_held_against_the_lock_and_its_requirements(root: Path) -> None:
+    (root / "pyproject.toml").write_text(
+        '[dependency-groups]\ndev = []\n[tool.uv.workspace]\n[tool.handrail]\napp = "shop"\n'
+    )
+    (root / "requirements.txt").write_text("flask\n")
+    (root / "uv.lock").write_text("version = 1\n")
+    (root / ".venv").mkdir()
+    (root / ".venv" / "pyvenv.cfg").write_text("")
+    runner = FakeRunner()
+    runner.answer("uv", "pip", stderr="Would install 1 package\n + flask==3.0.3\n")
+
+    def stale() -> list[Diagnosis]:
+        found = look_at_project(root, load_project(root), runner)
+        return [each for each in found if each.code in ("environment-stale", "lock-stale")]
+
+    (finding,) = stale()
+    assert "it differs in flask" in finding.message
+    asked = [argv for argv in runner.commands if Path(argv[0]).name == "uv"]
+    assert [("--check" in argv, "--dry-run" in argv) for argv in asked] == [(True, False), (False, True)]
+    runner.answer("uv", "sync", stderr="error: The lockfile at `uv.lock` needs to be updated", returncode=1)
+    assert [each.code for each in stale()] == ["lock-stale"]
+
+
+def test_only_the_tools_that_inv_check_runs_in_this_project_are_missed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handrail.checks.tools.find_tool", lambda tool: None)
+    monkeypatch.setattr("handrail.checks.suite.has_module", lambda module: False)
+
+    def missed() -> list[str]:
+        found, _ = look_at_machine(root, load_project(root), FakeRunner())
+        return [each.message.split()[0] for each in found if each.code == "tool-missing"]
+
+    assert missed() == ["ruff", "mypy", "pytest"]
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('checks.types = "off"\nchecks.test = "python manage.py test"\n')
+    assert missed() == ["ruff"]
