@@ -97,6 +97,8 @@ def _tests(session: nox.Session, root: Path, project: Project) -> None:
         session.error(" ".join(filter(None, [error.message, *error.lines[-5:], error.next_step])))
     # Exactly these packages: what an older lock left in a reused environment goes.
     session.run_install("uv", "pip", "sync", "--quiet", "--require-hashes", str(found.requirements))
+    if found.unhashed is not None:
+        session.install("--quiet", "--no-deps", "-r", str(found.unhashed))
     if found.wheel is not None:
         session.install("--quiet", "--no-deps", str(found.wheel))
         session.run("python", "-I", "-c", _PROOF, coverage_package(project), silent=True)

@@ -33,9 +33,16 @@ _NOT_IN_A_WHEEL = ("tests", "docs", ".github", "scripts", "examples", "env", "di
 
 @dataclass(frozen=True)
 class Ingredients:
-    """Paths of a requirements file with hashes, of the wheel, and of what a plain tree lists without hashes."""
+    """Paths of requirements files and of the wheel.
+
+    Attributes:
+        requirements: what is locked by hash.
+        unhashed: what is locked without one: a folder, or a commit of a repository; without what these need.
+        plain: what a plain tree lists, and nobody has locked.
+    """
 
     requirements: Path
+    unhashed: Path | None
     wheel: Path | None
     plain: Path | None = None
 
@@ -55,22 +62,49 @@ def session_ingredients(root: Path, project: Project, runner: Runner, printer: P
         is_package = bundle_kind(project, root) == "wheel"
         plain = plain_requirements(root, project)
         wheel = fresh_wheel(root, project, runner, printer) if is_package else None
-        return Ingredients(requirements, wheel, root / plain if plain else None)
+        unhashed = unhashed_beside(requirements)
+        return Ingredients(
+            requirements, unhashed if unhashed.stat().st_size else None, wheel, root / plain if plain else None
+        )
 
 
 def locked_requirements(root: Path, runner: Runner) -> Path:
-    """Return a requirements file with the hash of every locked package, extras and development tools included."""
+    """Return a requirements file with the hash of every locked package, extras and development tools included.
+
+    What has no hash is in `unhashed_beside` it: one line of those would be refused with all the others.
+    """
     lock = root / "uv.lock"
     if not lock.is_file():
         raise UsageError("the matrix installs locked packages, and there is no uv.lock", next_step="uv lock")
     key = hashlib.sha256(lock.read_bytes() + (root / "pyproject.toml").read_bytes()).hexdigest()[:16]
     path = root / _CACHE / f"requirements-{key}.txt"
-    if not path.is_file():
+    if not path.is_file() or not unhashed_beside(path).is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")
         runner.run([*export_argv(draft), *_without_itself(root)], cwd=root)
+        hashed, unhashed = split_by_hash(draft.read_text("utf-8"))
+        unhashed_beside(path).write_text(unhashed, "utf-8")
+        draft.write_text(hashed, "utf-8")
         draft.replace(path)
     return path
+
+
+def unhashed_beside(requirements: Path) -> Path:
+    """Return the path of the file with what has no hash."""
+    return requirements.with_name(requirements.name.replace("requirements-", "unhashed-"))
+
+
+def split_by_hash(text: str) -> tuple[str, str]:
+    """Return the entries of an exported file that have hashes, and those that have none (folders, repositories)."""
+    entries: list[str] = []
+    for line in text.splitlines(keepends=True):
+        # What belongs to an entry is indented below it.
+        if line.strip() and not line.startswith((" ", "#")):
+            entries.append(line)
+        elif entries:
+            entries[-1] += line
+    hashed = [entry for entry in entries if "--hash=" in entry]
+    return "".join(hashed), "".join(entry for entry in entries if entry not in hashed)
 
 
 def export_argv(path: Path) -> list[str]:

@@ -122,6 +122,11 @@ def make_plan(root: Path, choices: Choices, ledger: Ledger) -> Plan:
     if after != before:
         plan.changes.insert(0, Change(PYPROJECT, before, after))
     plan.records.setdefault(PYPROJECT, Record("seeded" if before is None else "yours"))
+    if choices.facts.has_project_table and not choices.facts.has_requires_python:
+        plan.notes.append(
+            f"{PYPROJECT} has no requires-python: uv locks for the Python here and newer ones alone; "
+            f'add to [project]: requires-python = ">={choices.facts.pythons[0]}"'
+        )
     _check(after, plan)
     kept = {"branch": choices.branch, "ci": choices.ci, "deploy": choices.deploy}
     text = ledger_text(Ledger(ledger.version or __version__, dict(ledger.choices) or kept, plan.records))

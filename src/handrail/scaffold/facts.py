@@ -11,6 +11,8 @@ Layout = Literal["src", "flat", "module", "none"]
 Backend = Literal["declared", "setup.py", "none"]
 LockKind = Literal["uv", "poetry", "pdm", "pip-tools", "requirements", "none"]
 RunnerKind = Literal["pytest", "django", "unittest", "none"]
+PYTHONS_MEMBER = "scripts/pythons"
+"""The folder that tells uv the Pythons of a project which has no ``[project]`` table."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,10 @@ class Facts:
     package: Package
     backend: Backend = "none"
     has_project_table: bool = False
+    has_requires_python: bool = False
+    """``[project]`` says ``requires-python``, the one place where uv looks for it."""
+    has_members: bool = False
+    """The project is a uv workspace with members of its own."""
     dynamic_dependencies: bool = False
     dependencies: tuple[str, ...] = ()
     """Requirement lines of the running program."""

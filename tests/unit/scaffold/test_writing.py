@@ -284,3 +284,31 @@ def test_tool_tables_that_stand_apart_are_no_hindrance(repository: Repository) -
     init(root)
     assert load_project(root).app == "shop"
     assert tomllib.loads((root / "pyproject.toml").read_text())["tool"]["mypy"] == {"strict": True}
+
+
+def test_a_tree_without_a_project_table_tells_uv_for_which_pythons_to_lock(repository: Repository) -> None:
+    root = repository({"requirements.txt": "flask\n", "main.py": APP})
+    init(root)
+    workspace = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]
+    (member,) = workspace["members"]
+    declared = tomllib.loads((root / member / "pyproject.toml").read_text())
+    assert declared["project"]["requires-python"] == ">=3.10"
+    assert declared["tool"]["uv"] == {"package": False}
+    before = files(root)
+    init(root)
+    assert files(root) == before
+
+
+def test_a_workspace_with_members_of_its_own_gets_no_other(repository: Repository) -> None:
+    workspace = '[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+    root = repository({"pyproject.toml": workspace, "requirements.txt": "flask\n", "main.py": APP})
+    init(root)
+    assert not (root / "scripts" / "pythons").exists()
+    assert workspace in (root / "pyproject.toml").read_text()
+
+
+def test_a_project_table_without_requires_python_is_left_alone_with_a_note(repository: Repository) -> None:
+    printer = init(repository(SERVICE))
+    assert 'add to [project]: requires-python = ">=3.10"' in "".join(printer.lines("warn"))
+    asked = {**SERVICE, "pyproject.toml": LIBRARY.replace('version = "1"', 'version = "1"\nrequires-python = ">=3.11"')}
+    assert not init(repository(asked)).lines("warn")

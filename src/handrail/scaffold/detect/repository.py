@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from handrail.scaffold.detect.declared import lines, read_declared
+from handrail.scaffold.detect.declared import lines, read_declared, table
 from handrail.scaffold.detect.existing import find_existing
 from handrail.scaffold.detect.lock import find_lock_kind
 from handrail.scaffold.detect.package import find_backend, find_package
@@ -16,7 +16,7 @@ from handrail.scaffold.detect.style import find_style
 from handrail.scaffold.detect.tests import find_tests, requirement_lines
 from handrail.scaffold.detect.variables import find_variables
 from handrail.scaffold.detect.web import find_web
-from handrail.scaffold.facts import Entry, Facts, Guess
+from handrail.scaffold.facts import PYTHONS_MEMBER, Entry, Facts, Guess
 
 
 def look_at(root: Path) -> tuple[Facts, list[Entry]]:
@@ -39,6 +39,8 @@ def look_at(root: Path) -> tuple[Facts, list[Entry]]:
         package=package,
         backend=find_backend(declared),
         has_project_table=bool(declared.project),
+        has_requires_python="requires-python" in declared.project,
+        has_members=bool(set(lines(table(declared.tools, "uv", "workspace").get("members"))) - {PYTHONS_MEMBER}),
         dynamic_dependencies="dependencies" in lines(declared.project.get("dynamic")),
         dependencies=tuple(declared.dependencies) or listed,
         lock=lock,

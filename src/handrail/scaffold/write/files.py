@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handrail.scaffold.facts import Facts
+from handrail.scaffold.facts import PYTHONS_MEMBER, Facts
 from handrail.scaffold.write import contract, entry_files, hooks, ignored, pyproject, workflows
 from handrail.scaffold.write.bootstrap import FILE as BOOTSTRAP
 from handrail.scaffold.write.bootstrap import bootstrap_text
@@ -27,6 +27,8 @@ def drafts(choices: Choices, gitignore: str) -> list[Draft]:
         found.append(Draft(contract.SANDBOX, "seeded", contract.sandbox_text(choices)))
         if pyproject.needs_deploy_requirements(choices):
             found.append(Draft(pyproject.DEPLOY_REQUIREMENTS, "seeded", pyproject.deploy_requirements(choices)))
+    if pyproject.needs_pythons_member(choices):
+        found.append(Draft(f"{PYTHONS_MEMBER}/{pyproject.FILE}", "seeded", pyproject.pythons_member(choices)))
     if facts.tests.runner == "none" and facts.package.imports:
         found.append(Draft(entry_files.SMOKE, "seeded", _smoke(facts)))
     return [*found, *managed(choices, gitignore)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from handrail.scaffold.detect.server import requirement_name
+from handrail.scaffold.facts import PYTHONS_MEMBER
 from handrail.scaffold.write.choices import Choices
 from handrail.scaffold.write.requirements import development_lines, server_line
 from handrail.scaffold.write.service import manage_command, service_table
@@ -62,6 +63,24 @@ def deploy_requirements(choices: Choices) -> str:
     return "".join(f"{line}\n" for line in lines if line)
 
 
+def needs_pythons_member(choices: Choices) -> bool:
+    """Return whether uv has to be told for which Pythons to lock.
+
+    It reads that from ``[project]`` tables alone. Where there is none, the lock is for the Python that made it and
+    newer ones, and is refused as outdated by every other one: on a colleague's machine, and in CI.
+    """
+    return not choices.facts.has_project_table and not choices.facts.has_members
+
+
+def pythons_member(choices: Choices) -> str:
+    """Return the text of the member's pyproject.toml."""
+    return (
+        "# Tells uv for which Pythons to lock: it reads that from [project] alone, and ../../pyproject.toml has none.\n"
+        f'[project]\nname = "{choices.app}-pythons"\nversion = "0"\n'
+        f'requires-python = ">={choices.facts.pythons[0]}"\n\n[tool.uv]\npackage = false\n'
+    )
+
+
 def _can_add_dependency(choices: Choices) -> bool:
     return (
         choices.facts.has_project_table and not choices.facts.dynamic_dependencies and bool(choices.facts.dependencies)
@@ -112,14 +131,13 @@ def _limit_lock(document: Any) -> None:
 
 def _add_workspace(document: Any, choices: Choices) -> None:
     """Let uv lock the groups of a project without a ``[project]`` table, and install the project where it can."""
-    _table(document, "tool", "uv", "workspace")
+    workspace = _table(document, "tool", "uv", "workspace")
+    if "members" not in workspace:
+        workspace["members"] = [PYTHONS_MEMBER]
     if choices.facts.backend != "none":
         sources = _table(document, "tool", "uv", "sources")
         if choices.facts.package.name not in sources:
             sources[choices.facts.package.name] = _inline({"path": ".", "editable": True})
-    settings = _table(document, "tool", "uv", "dependency-groups")
-    if "dev" not in settings:
-        settings["dev"] = _inline({"requires-python": f">={choices.facts.pythons[0]}"})
 
 
 def _handrail_tables(choices: Choices) -> dict[str, Any]:
