@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handrail.ci.workflows import Job
     from handrail.commands import Runner
+    from handrail.parity.workflows import Job
 
 _CHECKOUT = "actions/checkout"
 
@@ -29,7 +29,7 @@ def mirror_folder(root: Path) -> Path:
 
 def remote_actions(jobs: Iterable[Job]) -> list[str]:
     """Return ``owner/repository@ref`` of each action that must be had from elsewhere, in order, once."""
-    return _remote(step.uses for job in jobs for step in job.steps)
+    return _remote(step.uses.text for job in jobs for step in job.steps if step.uses)
 
 
 def missing(actions: Iterable[str], folder: Path) -> list[str]:

@@ -14,8 +14,9 @@ from handrail.checks.verdict import Verdict
 from handrail.ci.act import act_argv, find_act, job_environment, labels_here, with_patient_shell
 from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
 from handrail.ci.events import JobRun, Log, StepRun
-from handrail.ci.workflows import FOLDER, Job, Workflow, read_workflows
+from handrail.ci.workflows import event_of, read_workflows, with_needs
 from handrail.errors import ConfigError, PreflightError, UsageError, did_you_mean
+from handrail.parity.workflows import FOLDER, Job, Workflow
 
 if TYPE_CHECKING:
     from handrail.commands import Runner
@@ -31,7 +32,7 @@ class Chosen:
 
     @property
     def jobs(self) -> list[Job]:
-        return self.workflow.with_needs(self.job) if self.job else list(self.workflow.jobs.values())
+        return with_needs(self.workflow, self.job) if self.job else list(self.workflow.jobs.values())
 
 
 def choose(root: Path, job: str, file: str) -> list[Chosen]:
@@ -48,17 +49,17 @@ def choose(root: Path, job: str, file: str) -> list[Chosen]:
     if not workflows:
         raise ConfigError(f"there is no workflow in {FOLDER}")
     if file:
-        names = {Path(each.path).name: each for each in workflows}
+        names = {Path(each.file).name: each for each in workflows}
         if file not in names:
             raise UsageError(f"no workflow is called {file!r}{did_you_mean(file, names)}")
         candidates = [names[file]]
     else:
-        candidates = [each for each in workflows if each.event]
+        candidates = [each for each in workflows if event_of(each)]
     if not job:
         return [Chosen(each) for each in candidates]
     having = [each for each in candidates if job in each.jobs]
     if not having:
-        elsewhere = [each.path for each in workflows if job in each.jobs]
+        elsewhere = [each.file for each in workflows if job in each.jobs]
         if elsewhere:
             name = Path(elsewhere[0]).name
             raise UsageError(
@@ -69,8 +70,8 @@ def choose(root: Path, job: str, file: str) -> list[Chosen]:
             f"no job is called {job!r}{did_you_mean(job, {name for each in candidates for name in each.jobs})}"
         )
     if len(having) > 1:
-        names_text = ", ".join(Path(each.path).name for each in having)
-        raise UsageError(f"job {job!r} stands in {names_text}", next_step=f"add --workflow {Path(having[0].path).name}")
+        names_text = ", ".join(Path(each.file).name for each in having)
+        raise UsageError(f"job {job!r} stands in {names_text}", next_step=f"add --workflow {Path(having[0].file).name}")
     return [Chosen(having[0], job)]
 
 
@@ -79,21 +80,22 @@ def list_jobs(root: Path, printer: Printer) -> dict[str, Any]:
     document: dict[str, Any] = {"command": "ci", "jobs": []}
     rows = []
     for workflow in read_workflows(root):
+        event = event_of(workflow)
         for job in workflow.jobs.values():
-            matrix = {axis: list(values) for axis, values in job.matrix.items()}
+            matrix = {axis: [value.text for value in values] for axis, values in job.matrix.items()}
             document["jobs"].append(
                 {
-                    "workflow": workflow.path,
-                    "job": job.id,
-                    "runs_here": bool(workflow.event),
+                    "workflow": workflow.file,
+                    "job": job.name,
+                    "runs_here": bool(event),
                     "matrix": matrix,
                     "needs": list(job.needs),
                     "steps": [step.name for step in job.steps],
                 }
             )
             entries = " ".join(f"{axis}={'|'.join(values)}" for axis, values in matrix.items())
-            how = f"inv ci {job.id}" if workflow.event else f"only with --workflow {Path(workflow.path).name}"
-            rows.append([Path(workflow.path).name, job.id, ", ".join(job.needs), entries, how])
+            how = f"inv ci {job.name}" if event else f"only with --workflow {Path(workflow.file).name}"
+            rows.append([Path(workflow.file).name, job.name, ", ".join(job.needs), entries, how])
     printer.table("", ["workflow", "job", "needs", "matrix", "here"], rows)
     return document
 
@@ -139,20 +141,20 @@ def _check(chosen: Chosen, root: Path, matrix: Sequence[str], variables: Sequenc
             raise UsageError(f"{word!r} is no name=value")
     for word in matrix:
         axis, _, value = word.partition("=")
-        known = {name: values for job in chosen.jobs for name, values in job.matrix.items()}
+        known = {name: [value.text for value in values] for job in chosen.jobs for name, values in job.matrix.items()}
         if axis not in known:
             raise UsageError(f"no chosen job has {axis!r} in its matrix{did_you_mean(axis, known)}")
         if value not in known[axis]:
             raise UsageError(f"the matrix has no {axis}={value}{did_you_mean(value, known[axis])}")
-    if calling := [job for job in chosen.jobs if job.workflow_call]:
+    if calling := [job for job in chosen.jobs if job.uses]:
         raise PreflightError(
-            f"{chosen.workflow.path}: job {calling[0].id!r} calls another workflow, which cannot run here"
+            f"{chosen.workflow.file}: job {calling[0].name!r} calls another workflow, which cannot run here"
         )
     folder = mirror_folder(root)
     actions = remote_actions(chosen.jobs)
     if lacking := missing(actions, folder):
         raise PreflightError(
-            f"{chosen.workflow.path} uses {', '.join(lacking)}, which {folder.relative_to(root)} does not have",
+            f"{chosen.workflow.file} uses {', '.join(lacking)}, which {folder.relative_to(root)} does not have",
             next_step="inv ci --mirror fetches them, where there is internet; inv ci --list shows the jobs",
         )
     if needs_node(actions, folder) and not shutil.which("node"):
@@ -180,8 +182,8 @@ def _run(
     folder = mirror_folder(root)
     argv = act_argv(
         act,
-        event=chosen.workflow.event or "workflow_dispatch",
-        workflow=chosen.workflow.path,
+        event=event_of(chosen.workflow) or "workflow_dispatch",
+        workflow=chosen.workflow.file,
         job=chosen.job,
         labels=labels_here(label for job in chosen.jobs for label in job.labels),
         matrix=matrix,
@@ -194,7 +196,7 @@ def _run(
     jobs = list(log.jobs.values())
     seen = {job.id for job in jobs}
     # A job whose needs failed never begins, and act says nothing of it.
-    jobs += [JobRun(job.id, job.id, remark="what it needs failed") for job in chosen.jobs if job.id not in seen]
+    jobs += [JobRun(job.name, job.name, remark="what it needs failed") for job in chosen.jobs if job.name not in seen]
     if result.returncode and not any(job.state == "failed" for job in jobs):
         complaint = next((text for text in log.complaints if text), f"act ended with {result.returncode}")
         jobs.append(JobRun("act", "act", "failed", complaint))

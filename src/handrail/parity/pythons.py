@@ -57,8 +57,8 @@ def _lists(sources: Sources) -> Iterator[tuple[str, str, int, list[str]]]:
     for line, words in sources.sessions.pythons.items():
         yield "the Nox sessions run on", sessions.FILE, line, [word for word in words if _MINOR.fullmatch(word)]
     for workflow in sources.workflows:
-        for job in workflow.jobs:
-            for key, values in job.matrix.items():
+        for job in workflow.jobs.values():
+            for key, values in job.lists.items():
                 versions = _minors(values)
                 # A list with an expression or a path in it is somebody else's business.
                 if _KEYS.fullmatch(key) and versions:

@@ -6,6 +6,8 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from handrail.config.load import read_text
+from handrail.errors import ConfigError
 from handrail.parity.workflows import Text
 
 FILE = "noxfile.py"
@@ -24,11 +26,19 @@ class Sessions:
 
 
 def read_sessions(root: Path) -> Sessions:
-    """Return what noxfile.py declares; nothing where there is none, or none that Python can read."""
-    try:
-        tree = ast.parse((root / FILE).read_text("utf-8", "replace"))
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    """Return what noxfile.py declares; nothing where there is none.
+
+    Raises:
+        ConfigError: Python cannot read it.
+    """
+    if not (root / FILE).is_file():
         return Sessions()
+    try:
+        tree = ast.parse(read_text(root, FILE))
+    except SyntaxError as error:
+        raise ConfigError(f"{FILE}:{error.lineno or 1}: not valid Python: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{FILE}:1: not valid Python: {error}") from None
     constants: dict[str, tuple[int, tuple[str, ...]]] = {}
     for statement in tree.body:
         if isinstance(statement, (ast.Assign, ast.AnnAssign)) and (words := _words(statement.value)):

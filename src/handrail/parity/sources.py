@@ -63,4 +63,9 @@ def read_all(root: Path, project: Project, tools: tuple[str, ...]) -> Sources:
         declared = read_declared(root)
     except ConfigError as error:
         failed(error)
-    return Sources(root, project, tools, workflows, hooks, declared, read_lock(root), read_sessions(root), problems)
+    sessions = Sessions()
+    try:
+        sessions = read_sessions(root)
+    except ConfigError as error:
+        failed(error)
+    return Sources(root, project, tools, workflows, hooks, declared, read_lock(root), sessions, problems)

@@ -106,7 +106,7 @@ def actions_of_two_versions(sources: Sources) -> Iterator[Diagnosis]:
 
 def _uses(sources: Sources) -> Iterator[tuple[str, Text]]:
     for workflow in sources.workflows:
-        for job in workflow.jobs:
+        for job in workflow.jobs.values():
             if job.uses:
                 yield workflow.file, job.uses
             for step in job.steps:

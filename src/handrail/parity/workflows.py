@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from handrail.errors import ConfigError
 from handrail.parity.yaml_lines import Item, read_yaml
 
 FOLDER = ".github/workflows"
@@ -39,6 +40,8 @@ class Step:
     """What stands below ``env``."""
     is_shell: bool = True
     """Whether ``run`` is for a POSIX shell, and not for Python or PowerShell."""
+    name: str = ""
+    """As GitHub and act show it: what it is called, uses, or runs first."""
 
     def commands(self) -> Iterator[tuple[int, list[str]]]:
         """Yield line and words of each simple command in ``run``.
@@ -62,28 +65,44 @@ class Step:
 
 @dataclass(frozen=True)
 class Job:
-    """One job; ``matrix`` holds the lists of its strategy by key."""
+    """One job.
+
+    Attributes:
+        matrix: the lists of its strategy by key, without what ``include`` adds.
+        included: what ``include`` adds, by key.
+        uses: a reusable workflow, where the job is a call of one.
+        needs: the names of the jobs that come before it.
+        labels: the machines that it runs on, one of the matrix's values each where the matrix says so.
+    """
 
     name: str
     line: int
     steps: list[Step]
     matrix: dict[str, list[Text]] = field(default_factory=dict)
+    included: dict[str, list[Text]] = field(default_factory=dict)
     uses: Text | None = None
-    """A reusable workflow, where the job is a call of one."""
+    needs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def lists(self) -> dict[str, list[Text]]:
+        """Every value that the matrix has by key."""
+        keys = dict.fromkeys([*self.matrix, *self.included])
+        return {key: [*self.matrix.get(key, ()), *self.included.get(key, ())] for key in keys}
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """One workflow file, or one composite action, which has no triggers and one job."""
+    """One workflow file, or one composite action, which has no triggers and one job; ``jobs`` by their names."""
 
     file: str
     triggers: frozenset[str]
-    jobs: list[Job]
+    jobs: dict[str, Job]
     variables: dict[str, Text] = field(default_factory=dict)
 
     @property
     def steps(self) -> Iterator[Step]:
-        for job in self.jobs:
+        for job in self.jobs.values():
             yield from job.steps
 
     @property
@@ -104,19 +123,20 @@ def read_workflow(root: Path, name: str) -> Workflow:
     """Return one of them.
 
     Raises:
-        ConfigError: it is not YAML.
+        ConfigError: it is not YAML, or a workflow without a table of jobs.
     """
     item = read_yaml(root, name)
-    if item is None:
-        return Workflow(name, frozenset(), [])
+    if not name.startswith(f"{FOLDER}/"):
+        steps = item.get("runs", "steps") if item else None
+        jobs = {name: Job(name, steps.line, _steps(steps, name, ""))} if steps else {}
+        return Workflow(name, frozenset(), jobs)
+    table = item.get("jobs") if item else None
+    listed = list(table.items()) if table else []
+    if item is None or not listed or not all(any(job.items()) for _, job in listed):
+        raise ConfigError(f"{name}:1: expected a workflow with a table of jobs")
     shell = item.word("defaults", "run", "shell")
-    if steps := item.get("runs", "steps"):
-        return Workflow(name, frozenset(), [Job(name, steps.line, _steps(steps, name, shell))])
-    jobs = item.get("jobs")
-    return Workflow(
-        name, _triggers(item), [_job(key, job, name, shell) for key, job in jobs.items()] if jobs else [],
-        _texts(item.get("env")),
-    )  # fmt: skip
+    found = {key.text: _job(key, job, name, shell) for key, job in listed}
+    return Workflow(name, frozenset(_names(item.get("on"))), found, _texts(item.get("env")))
 
 
 def split(line: str) -> Iterator[list[str]]:
@@ -138,33 +158,42 @@ def split(line: str) -> Iterator[list[str]]:
         yield words
 
 
-def _triggers(item: Item) -> frozenset[str]:
-    # YAML 1.1 reads a bare ``on`` as a truth value; as text it is what stands there.
-    on = item.get("on")
-    if on is None:
-        return frozenset()
-    return frozenset([on.text] if on.text else [each.text for each in on.list()] or [key.text for key, _ in on.items()])
+def _names(item: Item | None) -> tuple[str, ...]:
+    """Return a word, a list of them, or the keys of a table as names."""
+    if item is None:
+        return ()
+    if item.text:
+        return (item.text,)
+    return tuple([each.text for each in item.list()] or [key.text for key, _ in item.items()])
 
 
 def _job(key: Item, job: Item, file: str, shell: str) -> Job:
     matrix = job.get("strategy", "matrix")
     lists: dict[str, list[Text]] = {}
+    included: dict[str, list[Text]] = {}
     for name, values in matrix.items() if matrix else ():
-        if name.text in ("include", "exclude"):
-            if name.text == "include":
-                for entry in values.list():
-                    for inner, value in entry.items():
-                        lists.setdefault(inner.text, []).append(Text(value.text, value.line))
-            continue
-        lists.setdefault(name.text, []).extend(Text(value.text, value.line) for value in values.list())
+        if name.text == "include":
+            for entry in values.list():
+                for inner, value in entry.items():
+                    included.setdefault(inner.text, []).append(Text(value.text, value.line))
+        elif name.text != "exclude" and values.list():
+            lists[name.text] = [Text(value.text, value.line) for value in values.list()]
     steps = job.get("steps")
     uses = job.get("uses")
+    # "runs-on" may be a table with the labels in it.
+    labels = _names(job.get("runs-on", "labels") or job.get("runs-on"))
+    for axis, texts in lists.items():
+        if any(f"matrix.{axis}" in label for label in labels):
+            labels += tuple(text.text for text in texts)
     return Job(
         key.text,
         key.line,
         _steps(steps, file, job.word("defaults", "run", "shell") or shell) if steps else [],
         lists,
+        included,
         Text(uses.text, uses.line) if uses else None,
+        _names(job.get("needs")),
+        labels,
     )
 
 
@@ -183,6 +212,7 @@ def _steps(steps: Item, file: str, shell: str) -> list[Step]:
                 _texts(item.get("with")),
                 _texts(item.get("env")),
                 own.split(" ")[0] in ("", "bash", "sh"),
+                item.word("name") or (uses.text if uses else run.text.strip().split("\n")[0] if run else ""),
             )
         )
     return found

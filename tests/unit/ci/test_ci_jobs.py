@@ -14,7 +14,7 @@ from handrail.ci.act import act_argv, job_environment, labels_here, with_patient
 from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
 from handrail.ci.events import Log
 from handrail.ci.run import choose, document, list_jobs, run_jobs
-from handrail.ci.workflows import read_workflows
+from handrail.ci.workflows import event_of, read_workflows, with_needs
 from handrail.commands import Runner
 from handrail.errors import ConfigError, HandrailError, PreflightError, UsageError
 from handrail.testing import FakeRunner
@@ -68,17 +68,21 @@ def put(folder: Path, name: str, text: str) -> None:
 
 def test_a_workflow_is_read_with_its_matrix_and_the_names_that_act_prints(root: Path) -> None:
     ci, deploy = read_workflows(root)
-    assert (ci.event, deploy.event) == ("push", "")
+    assert (event_of(ci), event_of(deploy)) == ("push", "")
     assert [step.name for step in ci.jobs["lint"].steps] == ["actions/checkout@v7", "inv lint"]
     test = ci.jobs["test"]
-    assert test.matrix == {"os": ("ubuntu-24.04", "windows-2025"), "python": ("3.10", "3.13")}
+    assert {axis: [value.text for value in values] for axis, values in test.matrix.items()} == {
+        "os": ["ubuntu-24.04", "windows-2025"],
+        "python": ["3.10", "3.13"],
+    }
     assert set(test.labels) >= {"ubuntu-24.04", "windows-2025"}
-    assert [job.id for job in ci.with_needs("test")] == ["lint", "test"]
+    assert [job.name for job in with_needs(ci, "test")] == ["lint", "test"]
     assert remote_actions(ci.jobs.values()) == ["actions/upload-artifact@v7"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("a: [", "ci.yml:1: expected"), ("on: push\n", "table of jobs"), ("jobs: 3\n", "table of jobs")]
+    ("text", "said"),
+    [("a: [", "ci.yml:2: not valid"), ("on: push\n", "table of jobs"), ("jobs: 3\n", "table of jobs")],
 )
 def test_a_broken_workflow_is_one_line_with_its_place(root: Path, text: str, said: str) -> None:
     (root / ".github" / "workflows" / "ci.yml").write_text(text)
@@ -89,10 +93,10 @@ def test_a_broken_workflow_is_one_line_with_its_place(root: Path, text: str, sai
 
 
 def test_only_what_a_push_starts_runs_unasked(root: Path) -> None:
-    assert [each.workflow.path for each in choose(root, "", "")] == [".github/workflows/ci.yml"]
+    assert [each.workflow.file for each in choose(root, "", "")] == [".github/workflows/ci.yml"]
     with pytest.raises(UsageError, match="no push and no pull request"):
         choose(root, "deploy", "")
-    assert choose(root, "deploy", "deploy.yml")[0].workflow.path.endswith("deploy.yml")
+    assert choose(root, "deploy", "deploy.yml")[0].workflow.file.endswith("deploy.yml")
     with pytest.raises(UsageError, match="did you mean 'lint'"):
         choose(root, "lnt", "")
     with pytest.raises(UsageError, match=r"did you mean .ci\.yml."):

@@ -222,6 +222,7 @@ CASES = {
         ["check-only-in-ci .github/workflows/ci.yml:8", "run-not-a-task .github/workflows/ci.yml:8"],
     ),
     "a workflow that is no YAML": ([(CI_FILE, "jobs:", "jobs: [")], ["file-not-read .github/workflows/ci.yml:4"]),
+    "a workflow without jobs": ([(CI_FILE, "jobs:", "job:")], ["file-not-read .github/workflows/ci.yml:1"]),
 }  # fmt: skip
 
 
@@ -265,6 +266,12 @@ def test_the_noxfile_is_read_without_running_it(repository: Repository) -> None:
     )
 
     assert repository.found() == ["pythons-differ noxfile.py:3", "tool-versions-differ noxfile.py:8"]
+
+
+def test_a_noxfile_that_python_cannot_read_is_named_with_its_line(repository: Repository) -> None:
+    repository.write("noxfile.py", "import nox\ndef (\n")
+
+    assert repository.found() == ["file-not-read noxfile.py:2"]
 
 
 def test_what_a_project_accepts_is_silent_where_it_stands(repository: Repository) -> None:
