@@ -60,7 +60,10 @@ def processes_of(app, release, declared):
 
 
 def scale(agent, request, _payload):
-    """Run another number of processes of the release that serves; what was before comes back where that fails."""
+    """Run another number of processes of the release that serves; what was before comes back where that fails.
+
+    Where it does not come back, the refusal's kind is ``not-undone``.
+    """
     must_hold_lock(agent)
     app = agent.app
     release = app.current_release()
@@ -78,11 +81,16 @@ def scale(agent, request, _payload):
         bring(app, wanted, release, restart=False)
         web = {}
         web = change_web(app, request["service"], release, before.get("web"), request["scale"].get("web"))
-    except (Refused, OSError):
-        write_scale(app, before)
-        bring(app, specs_before, release, restart=False)
-        if web is not None:
-            change_web(app, request["service"], release, request["scale"].get("web"), before.get("web"))
+    except Exception as error:
+        try:
+            write_scale(app, before)
+            bring(app, specs_before, release, restart=False)
+            if web is not None:
+                change_web(app, request["service"], release, request["scale"].get("web"), before.get("web"))
+        except (Refused, OSError) as second:
+            # The client must not say of this host that it runs what it ran before.
+            facts = second.facts if isinstance(second, Refused) else {}
+            raise Refused("not-undone", "%s, after: %s" % (second, error), **facts) from None
         raise
     now = read_scale(app)
     changed = [name for name in sorted({**before, **now}) if before.get(name) != now.get(name)]

@@ -80,22 +80,25 @@ def run_scale(
                 answer = session.call("scale", scale=scale, service=service, by=author)
                 done[session.host], web[session.host] = answer["scale"], answer["web"]
 
-            def undo(hosts: Sequence[str]) -> None:
+            def undo(hosts: Sequence[str], broken: Mapping[str, HandrailError]) -> None:
                 with uninterruptible():
                     _, failed = fleet.each(
                         "", lambda session: fleet.insist(session, holder, lambda s: change(s, before[s.host])), hosts
                     )
-                if failed:
-                    raise _needs_person(failed, target, before, facts)
+                if failed or broken:
+                    raise _needs_person({**broken, **failed}, target, before, facts)
 
             try:
                 _, failures = fleet.each("", lambda session: change(session, {**before[session.host], **numbers}))
             except KeyboardInterrupt:
-                undo(fleet.hosts)
+                undo(fleet.hosts, {})
                 raise
             if failures:
-                # A host that refused has undone it itself; one whose connection was lost may still be at it.
-                undo([h for h in fleet.hosts if h in done or getattr(failures.get(h), "kind", "") == "lost"])
+                # A host that refused has undone it itself, or says that it could not; one whose connection was lost may
+                # still be at it.
+                kinds = {h: getattr(error, "kind", "") for h, error in failures.items()}
+                broken = {h: error for h, error in failures.items() if kinds[h] == "not-undone"}
+                undo([h for h in fleet.hosts if h in done or kinds.get(h) == "lost"], broken)
                 host, error = next(iter(failures.items()))
                 raise DeployReturnedError(
                     f"{host}: {error.message}; every host runs what it ran before", host=host, step="scale",

@@ -1,0 +1,59 @@
+"""What a host runs after `inv scale` has failed on it: what it ran before, or it says that it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handrail.agent import settling
+from handrail.agent.app import App
+from handrail.agent.refusal import Refused
+from handrail.agent.workers import read_scale, write_scale
+
+pytestmark = pytest.mark.unit
+
+REQUEST: Any = {"scale": {"worker": 3}, "service": {"processes": {}}, "by": {}}
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Any:
+    app = App(str(tmp_path), "shop")
+    Path(app.release("1-a", ".handrail")).mkdir(parents=True)
+    app.switch("1-a")
+    write_scale(app, {"worker": 1})
+    return SimpleNamespace(app=app, lock_fd=0)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, *errors: Exception | None) -> None:
+    """Have the host's processes fail to follow, one error a call."""
+    left = list(errors)
+
+    def bring(*_: Any, **__: Any) -> None:
+        error = left.pop(0)
+        if error:
+            raise error
+
+    monkeypatch.setattr(settling, "bring", bring)
+
+
+@pytest.mark.parametrize("error", [Refused("unhealthy", "worker is down"), OSError("no room"), ValueError("odd")])
+def test_the_numbers_come_back_whatever_went_wrong(
+    agent: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    failing(monkeypatch, error, None)
+    with pytest.raises(type(error)):
+        settling.scale(agent, REQUEST, b"")
+    assert read_scale(agent.app) == {"worker": 1}
+
+
+def test_a_host_that_does_not_come_back_says_so_and_why(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(
+        monkeypatch, Refused("unhealthy", "the third is down"), Refused("unhealthy", "the first is down", lines=["x"])
+    )
+    with pytest.raises(Refused, match="the first is down, after: the third is down") as refused:
+        settling.scale(agent, REQUEST, b"")
+    assert refused.value.kind == "not-undone"
+    assert refused.value.facts == {"lines": ["x"]}
