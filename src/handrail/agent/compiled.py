@@ -24,9 +24,14 @@ def keep():
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         data = marshal.dumps({name: modules.code(name) for name in modules.texts})
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as stream:
-            stream.write(b"%d\n" % zlib.crc32(data) + data)
-        os.rename(temporary, path)
+        try:
+            with os.fdopen(fd, "wb") as stream:
+                stream.write(b"%d\n" % zlib.crc32(data) + data)
+            os.rename(temporary, path)
+        except OSError:
+            # On a full disk every block counts.
+            os.unlink(temporary)
+            raise
         modules.is_kept = True
         names = glob.glob(os.path.join(os.path.dirname(path), "agent-*"))
         others = sorted((name for name in names if name != path and not name.endswith(".tmp")), key=os.path.getmtime)

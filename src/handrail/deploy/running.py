@@ -305,7 +305,7 @@ class Run:
         self.step(
             "switch" if target.strategy in agent.SIDE_BY_SIDE else "",
             self.switch,
-            sorted(self.moving, key=self.fleet.hosts.index),
+            [host for host in self.fleet.hosts if host in self.moving and host not in self.left_out],
         )
 
     def activate(self, session: Session) -> None:

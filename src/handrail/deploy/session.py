@@ -28,6 +28,9 @@ Dial = Callable[[str, "Target", Path], Any]
 
 # The agent beats every 2 s, whatever it does: a silence of this many seconds is a dead link or a frozen host.
 SILENCE = 20.0
+# What may travel in the command that starts the agent, where everybody on the host can read it: no such request has a
+# place for a value of the project's.
+PUBLIC = ("hello", "lock", "examine")
 # How often a connection is made before a host counts as lost that closes it at once.
 OPENINGS = 3
 
@@ -89,7 +92,13 @@ class Session:
         self._lines: Any = None
 
     def ask_with_hello(self, op: str, **params: Any) -> None:
-        """Have the next `open` send one more request with its first one; ``wait(session.asked)`` gives the answer."""
+        """Have the next `open` send one more request with its first one; ``wait(session.asked)`` gives the answer.
+
+        Raises:
+            ValueError: it is none of those that hold nothing secret.
+        """
+        if op not in PUBLIC:
+            raise ValueError(f"{op} would be for everybody to read on the host")
         self._with_hello = (op, params)
 
     def open(self) -> dict[str, Any]:

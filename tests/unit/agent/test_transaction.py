@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from handrail.agent import ballast, transaction
+from handrail.agent import ballast, compiled, transaction
 from handrail.agent.app import App
 from handrail.agent.files import remove_tree
 from handrail.agent.transaction import Transaction
@@ -54,6 +56,25 @@ def test_a_committed_release_stays_when_its_journal_was_being_deleted_at_the_dea
     assert app.current_release() == "2-def"
     app.sweep()
     assert [path.name for path in Path(app.folder).glob("tx*")] == []
+
+
+def test_a_compiled_agent_that_finds_no_room_leaves_nothing_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "agent-1"
+    modules = SimpleNamespace(is_kept=False, path=str(path), texts=["a"], code=lambda _name: b"x")
+    monkeypatch.setattr(compiled, "__spec__", SimpleNamespace(loader=modules))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", full)
+        compiled.keep()
+    assert list(tmp_path.iterdir()) == []
+    assert not modules.is_kept
+    compiled.keep()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def full_until(folder: str, pieces: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from handrail.deploy.goals import rollback_goal
 from handrail.deploy.release import release_number
 from handrail.deploy.run import choose_hosts
+from handrail.deploy.running import Run
 from handrail.errors import PreflightError, UsageError
 
 pytestmark = pytest.mark.unit
@@ -84,3 +86,16 @@ def test_chosen_hosts_keep_the_order_of_the_environment() -> None:
 def test_a_mistyped_host_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"did you mean 'web1\.example'"):
         choose_hosts(["web1.example", "db"], "web2.exmple")
+
+
+def test_a_host_that_failed_within_the_budget_gets_no_traffic_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    target: Any = SimpleNamespace(strategy="rolling", batches=["100%"], batch_wait=0.0)
+    job: Any = SimpleNamespace(target=target, hold=False)
+    fleet: Any = SimpleNamespace(hosts=["a", "b"])
+    # As where the environment was blue-green until now: the new release stands beside the old one there.
+    run = Run(job, fleet, "deploy", moving={"a", "b"}, left_out={"b": "it was not healthy"})
+    switched: list[Any] = []
+    monkeypatch.setattr(Run, "work_on", lambda *_: None)
+    monkeypatch.setattr(Run, "step", lambda _run, _phase, _work, hosts: switched.extend(hosts))
+    run.roll_out()
+    assert switched == ["a"]

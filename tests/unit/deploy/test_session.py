@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import base64
 import io
 import json
+import shlex
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 
 from handrail import agent
-from handrail.deploy.session import Session
+from handrail.deploy.session import HostError, Session
 
 pytestmark = pytest.mark.unit
 
@@ -68,6 +72,30 @@ def test_a_host_that_does_not_know_the_agent_is_sent_it() -> None:
     session = Session("web1", TARGET, Path(), lambda *_: Connection(channel))
     assert session.open() == {"a": 1, "address": "web1"}
     assert channel.sent == agent.text(), "the first request was in the command"
+
+
+@pytest.mark.parametrize("op", ["prepare", "offer", "look_at_database", "activate"])
+def test_a_request_that_may_hold_a_value_never_travels_in_the_command(op: str) -> None:
+    with pytest.raises(ValueError, match="everybody"):
+        Session("web1", TARGET, Path()).ask_with_hello(op, env="export TOKEN='1'")
+
+
+def test_the_command_that_starts_the_agent_holds_its_first_part_two_requests_and_nothing_else() -> None:
+    session, started = Session("web1", TARGET, Path()), []
+    channel = Channel()
+    channel.exec_command = started.append  # type: ignore[method-assign, assignment]
+    session._dial = lambda *_: Connection(channel)
+    session.ask_with_hello("lock", holder={"who": "ada@desk", "what": "rollback of test"}, wait=None, gently=True)
+    with pytest.raises(HostError, match="the agent ended"):
+        session.open()
+    first = zlib.decompress(base64.b64decode(shlex.split(started[0])[-1])).decode()
+    own = agent.command()
+    source, call = first.rsplit("\nstart(", 1)
+    assert zlib.decompress(base64.b64decode(shlex.split(own)[-1])).decode().startswith(source)
+    *_, lines = ast.literal_eval(f"({call.strip()}")
+    hello, lock = (json.loads(line) for line in lines)
+    assert hello == {"id": 1, "op": "hello", "root": TARGET.root, "app": TARGET.app, "silence": TARGET.lease}
+    assert lock.keys() == {"id", "op", "holder", "wait", "gently"}
 
 
 def test_a_request_along_with_the_first_one_is_numbered_after_it() -> None:
