@@ -28,7 +28,7 @@ ENVIRONMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PROCESS_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 # Names that units and launchers have already.
-RESERVED_PROCESSES = frozenset({"web", "web-blue", "web-green", "migrate"})
+RESERVED_PROCESSES = frozenset({"web", "web-blue", "web-green", "migrate", "migrate-state", "migrate-down"})
 _PYTHON = re.compile(r"3\.[0-9]{1,2}")
 _ROOT = re.compile(r"(?:~|/|\$\{)[A-Za-z0-9._/${}:~-]*")
 _SHELL_WORDS = frozenset({"|", "||", "&&", "&", ";", ">", ">>", "<", "2>", "2>&1"})

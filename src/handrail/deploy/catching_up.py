@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.agent import app, receiving
 from handrail.agent.refusal import Refused
+from handrail.config.rules import RESERVED_PROCESSES
 from handrail.deploy.behind import standing, still_away
 from handrail.deploy.document import document
 from handrail.deploy.events import by
@@ -137,7 +138,7 @@ def from_one_of(run: Run, hosts: Sequence[str], folder: Path) -> tuple[Bundle, d
     """Return the release that is caught up with: its bundle, with what the hosts that are behind lack, and the rest.
 
     Raises:
-        PreflightError: no host has it whole.
+        PreflightError: no host has it whole, or it runs other processes than those that are declared here.
     """
     why: dict[str, HandrailError] = {}
     for host in hosts:
@@ -145,6 +146,8 @@ def from_one_of(run: Run, hosts: Sequence[str], folder: Path) -> tuple[Bundle, d
         try:
             release = session.call("export", release=run.release)
             bundle = _bundle_of(run, host, release)
+            if run.lacking:
+                check_processes(run, release["launchers"], bundle.commit)
             preflight(run, bundle)
             return _fetched(run, session, bundle, folder), release
         except HostError as error:
@@ -155,6 +158,25 @@ def from_one_of(run: Run, hosts: Sequence[str], folder: Path) -> tuple[Bundle, d
         host_states={host: error.message for host, error in why.items()},
         next_step=f"inv deploy --env {run.job.target.environment} brings a new release to all",
     )
+
+
+def check_processes(run: Run, launchers: Collection[str], commit: str) -> None:
+    """Refuse what would run other processes than the release's own: how each is run is known to this checkout alone.
+
+    Raises:
+        PreflightError: names the first that differs.
+    """
+    # A name with a dot belongs to a job's further files.
+    own = {name for name in launchers if "." not in name} - RESERVED_PROCESSES
+    differ = sorted(own ^ run.job.target.processes.keys())
+    if differ:
+        name = differ[0]
+        here = "which is not declared here" if name in own else "which is declared here"
+        raise PreflightError(
+            f"{run.release} {'has' if name in own else 'has no'} process {name!r}, {here}",
+            step="fetch",
+            next_step=f"check out {commit[:7] or 'what it was made of'} and run it again",
+        )
 
 
 def _bundle_of(run: Run, host: str, release: dict[str, Any]) -> Bundle:

@@ -235,6 +235,11 @@ def test_toml_that_does_not_parse_is_named_with_its_line(tmp_path: Path, wrong: 
             "[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.web]\ncommand='x'\n",
             ":5: process 'web' is taken",
         ),
+        (
+            # Its launcher would be the one that lowers the schema.
+            "[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.migrate-down]\ncommand='x'\n",
+            ":5: process 'migrate-down' is taken",
+        ),
         ("[tool.handrail.service]\ncommand='x'\n[tool.handrail.processes.w]\ncommand='x | y'\n", ":6: | needs a shell"),
         ("[tool.handrail.processes.w]\ncommand='x'\n", ":3: processes run beside a service"),
         (JOB + "schedule='0 24 * * *'\n", ":7: schedule is '0 24 * * *': hour is '24', expected 0 to 23"),
