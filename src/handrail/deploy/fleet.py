@@ -190,13 +190,18 @@ class Fleet:
             raise
         return taken
 
-    def insist(self, session: Session, holder: dict[str, Any], work: Callable[[Session], T]) -> T:
-        """Do ``work`` with a host, also where its connection was lost: log in again and take the lock back for it.
+    def lock_again(self, session: Session, holder: dict[str, Any]) -> None:
+        """Take a host's lock back; the agent that held it ends once it has done what it was at."""
+        session.call("lock", holder=holder, wait=self.target.lease)
 
-        For what has to be undone. The agent that held the lock ends once it has done what it was at.
+    def insist(self, session: Session, take_up: Callable[[Session], object], work: Callable[[Session], T]) -> T:
+        """Do ``work`` with a host, also where its connection is lost: log in again until a lease has run out.
+
+        Args:
+            take_up: what comes first on a new connection.
 
         Raises:
-            HandrailError: it does not answer within a lease, or somebody else has the lock by now.
+            HandrailError: the host refuses, or does not answer within a lease.
         """
         session.revive()
         deadline = time.monotonic() + self.target.lease
@@ -204,7 +209,7 @@ class Fleet:
             try:
                 if not session.is_open:
                     session.reopen()
-                    session.call("lock", holder=holder, wait=self.target.lease)
+                    take_up(session)
                 return work(session)
             except HandrailError as error:
                 lost = isinstance(error, PreflightError) or getattr(error, "kind", "") == "lost"

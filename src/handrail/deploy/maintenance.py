@@ -198,8 +198,11 @@ def undo(fleet: Fleet, before: Mapping[str, str], ask: Any, target: Target, hold
     def bring_back(session: Session) -> str:
         return str(ask(session, before[session.host]))
 
+    def take_up(session: Session) -> None:
+        fleet.lock_again(session, holder)
+
     with uninterruptible():
-        _, failed = fleet.each("", lambda session: fleet.insist(session, holder, bring_back))
+        _, failed = fleet.each("", lambda session: fleet.insist(session, take_up, bring_back))
     if failed:
         silent = next(iter(failed))
         raise NeedsPersonError(

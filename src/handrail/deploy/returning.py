@@ -7,7 +7,6 @@ needed (6).
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ from handrail.errors import (
     HandrailError,
     InterruptedByUserError,
     NeedsPersonError,
-    PreflightError,
     TaskFailedError,
 )
 
@@ -34,19 +32,11 @@ if TYPE_CHECKING:
 
 def insist(run: Run, session: Session, op: str, **params: Any) -> dict[str, Any]:
     """Call, and where the connection is lost connect again: a decision must arrive before the lease ends."""
-    deadline = time.monotonic() + run.job.target.lease
-    while True:
-        try:
-            if not session.is_open:
-                session.reopen()
-                session.call("rejoin", deploy=run.deploy)
-            return session.call(op, **params)
-        except HandrailError as error:
-            lost = isinstance(error, PreflightError) or getattr(error, "kind", "") == "lost"
-            if not lost or time.monotonic() > deadline:
-                raise
-            session.close()
-            threading.Event().wait(0.5)
+
+    def rejoin(session: Session) -> None:
+        session.call("rejoin", deploy=run.deploy)
+
+    return run.fleet.insist(session, rejoin, lambda session: session.call(op, **params))
 
 
 def fail(run: Run, error: BaseException) -> HandrailError:

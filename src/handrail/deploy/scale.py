@@ -80,11 +80,12 @@ def run_scale(
                 answer = session.call("scale", scale=scale, service=service, by=author)
                 done[session.host], web[session.host] = answer["scale"], answer["web"]
 
+            def change_back(session: Session) -> None:
+                fleet.insist(session, lambda s: fleet.lock_again(s, holder), lambda s: change(s, before[s.host]))
+
             def undo(hosts: Sequence[str], broken: Mapping[str, HandrailError]) -> None:
                 with uninterruptible():
-                    _, failed = fleet.each(
-                        "", lambda session: fleet.insist(session, holder, lambda s: change(s, before[s.host])), hosts
-                    )
+                    _, failed = fleet.each("", change_back, hosts)
                 if failed or broken:
                     raise _needs_person({**broken, **failed}, target, before, facts)
 

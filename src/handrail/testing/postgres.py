@@ -14,13 +14,9 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from handrail.testing.host import HostUnavailableError, free_port, wait_until
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from handrail.testing.host import HostUnavailableError, Started, free_port, wait_until
 
 # A test's server may lose everything in a power cut.
 SETTINGS = {
@@ -35,7 +31,7 @@ SETTINGS = {
 }
 
 
-class PostgresServer:
+class PostgresServer(Started):
     """One server; `database` makes a user who may create databases, and a database of that user's.
 
     Raises on start:
@@ -127,19 +123,6 @@ class PostgresServer:
         environment = {"PATH": os.defpath, "LC_ALL": "C"}
         who = {} if owner is None else {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
         return {"env": environment, "cwd": self._folder, **who}
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _owner() -> pwd.struct_passwd | None:
