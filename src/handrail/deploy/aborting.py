@@ -14,7 +14,13 @@ from handrail.errors import NeedsPersonError
 
 
 def abort(job: Job) -> dict[str, str]:
-    """End a deploy whose client died: return activated hosts, sweep prepared ones. One sentence a host."""
+    """End a deploy whose client died: return activated hosts, sweep prepared ones. One sentence a host.
+
+    Raises:
+        PreflightError: a host could not be reached; nothing was changed.
+        LockedError: it is not dead.
+        NeedsPersonError: a host could not return, or did not say whether it did.
+    """
     states: dict[str, str] = {}
     with Fleet(job.target, job.root, job.hosts) as fleet:
         facts, failures = fleet.connect()
@@ -29,7 +35,17 @@ def abort(job: Job) -> dict[str, str]:
             if state["step"] not in agent.ACTIVE or not fact["lock"]["held"]:
                 # Taking the lock finishes what was activated; the rest is swept below.
                 fleet_lock(session, job)
-            outcome = session.call("return", deploy=state["deploy"], reason="aborted", result="aborted")
+            try:
+                outcome = session.call("return", deploy=state["deploy"], reason="aborted", result="aborted")
+            except HostError as error:
+                raise NeedsPersonError(
+                    f"{host}: {error.message}",
+                    host=host,
+                    step="abort",
+                    lines=error.lines,
+                    next_step=f"inv status --env {job.target.environment} says what it serves",
+                    host_states={**states, host: "unknown"},
+                ) from None
             states[host] = f"aborted {state['release']}; serves {outcome['serves'] or 'nothing'}"
             if not outcome["ok"]:
                 raise NeedsPersonError(f"{host}: {outcome['why']}", host=host, step="abort", host_states=states)

@@ -22,7 +22,7 @@ def as_preflight(failures: Mapping[str, HandrailError], step: str) -> HandrailEr
     first = first_failure(failures)
     states = {host: error.message.removeprefix(f"{host}: ") for host, error in failures.items()}
     host = first.host
-    message = first.message if host in first.message else f"{host}: {first.message}"
+    message = first.message if not host or first.message.startswith(f"{host}: ") else f"{host}: {first.message}"
     if len(failures) > 1:
         message += f" (and {len(failures) - 1} more hosts)"
     return PreflightError(

@@ -300,7 +300,9 @@ def collect_releases(target: Target, root: Path) -> dict[str, Any]:
             known["migrated"] = known["migrated"] or bool(entry.get("migrated"))
             known["irreversible"] += [i for i in entry.get("irreversible") or [] if i not in known["irreversible"]]
         for name in row["good"]:
-            releases[name]["on"].append(row["host"])
+            # Older than all that a host tells of its history.
+            if name in releases:
+                releases[name]["on"].append(row["host"])
         if row["release"] in releases:
             releases[row["release"]]["running_on"].append(row["host"])
     rows = []

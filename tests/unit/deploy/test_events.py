@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from handrail.deploy import status
 from handrail.deploy.events import merged_events, show_events
 from handrail.deploy.status import show_releases
 from handrail.testing.printer import RecordingPrinter
@@ -41,3 +44,14 @@ def test_events_stand_below_the_releases_and_the_table_is_left_out_where_there_a
     document = {"app": "shop", "environment": "test", "releases": [], "hosts": ["a"], "events": [], "errors": {}}
     show_releases(document, empty)
     assert "events" not in empty.text
+
+
+def test_a_good_release_older_than_what_a_host_tells_of_its_history_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = {"release": "300-c", "result": "good", "kind": "deploy"}
+    row = {"host": "a", "history": [entry], "good": ["2-b", "300-c"], "release": "300-c", "error": "", "events": []}
+    monkeypatch.setattr(status, "collect_status", lambda *_: {"hosts": [row], "events": []})
+    target: Any = SimpleNamespace(environment="test", app="shop")
+    releases = status.collect_releases(target, Path())["releases"]
+    assert [(release["release"], release["on"]) for release in releases] == [("300-c", ["a"])]
