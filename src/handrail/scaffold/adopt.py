@@ -65,11 +65,14 @@ def adopt(root: Path, wishes: Wishes, runner: Runner, printer: Printer) -> dict[
     from handrail.scaffold.questions import ask_for_the_rest
     from handrail.scaffold.report import show_facts, show_next
     from handrail.scaffold.write.choices import choose
+    from handrail.scaffold.write.entry_files import TASKS
 
     ledger = read_ledger(root)
     facts, others = look_at(root)
     show_facts(facts, printer)
     _need_somebody(wishes, printer)
+    if not wishes.plan:
+        _need_repository(root)
     declared = _declared(root)
     quiet = wishes.yes or wishes.plan or declared is not None
     facts, app, health = ask_for_the_rest(facts, others, printer, yes=quiet)
@@ -89,7 +92,7 @@ def adopt(root: Path, wishes: Wishes, runner: Runner, printer: Printer) -> dict[
         printer.success("everything is there already; nothing was changed")
     if wishes.lock:
         lock(root, runner, printer)
-    show_next(choices, printer)
+    show_next(choices, printer, edits=[name for name in (TASKS,) if any(note.startswith(name) for note in plan.notes)])
     return document
 
 
@@ -247,6 +250,27 @@ def _need_somebody(wishes: Wishes, printer: Printer) -> None:
             "there is no terminal to ask on",
             next_step="handrail init --yes asks nothing; --plan only shows what it would do",
         )
+
+
+def _need_repository(root: Path) -> None:
+    """Refuse a folder that is no repository's top: git, GitHub and pre-commit look nowhere else.
+
+    Raises:
+        UsageError: says where the top is.
+    """
+    if (root / ".git").exists():
+        return
+    here = root.resolve()
+    top = next((folder for folder in here.parents if (folder / ".git").exists()), None)
+    if top is None:
+        raise UsageError(
+            f"{here.name} is no git repository, and what is built and deployed is what git knows",
+            next_step="git init, then handrail init",
+        )
+    raise UsageError(
+        f"{here.relative_to(top)} is a folder of the repository {top}: hooks and workflows work at its top alone",
+        next_step=f"cd {top}, then handrail init",
+    )
 
 
 def _agreed(count: int, printer: Printer) -> bool:

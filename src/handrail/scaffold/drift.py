@@ -80,16 +80,17 @@ def _compare(root: Path, draft: Draft, record: Record | None, drift: Drift) -> R
     if now is None:
         if record is None and text is not None and draft.owner == "managed":
             return None
-        drift.behind.append(f"{what}: missing")
+        why = "missing"
     elif record is None or digest_of(now) == record.digest:
-        drift.behind.append(f"{what}: this version of Handrail writes another one")
+        why = "this version of Handrail writes another one"
     else:
         drift.by_hand.append(f"{what}: changed by hand (line {_first_difference(now, wanted)} of it)")
         return None
     after = _after(draft, text, wanted, has_block=block is not None)
     if after is None:
-        drift.by_hand.append(f"{draft.path}: there is no plain list `repos:` for Handrail's hooks")
+        drift.by_hand.append(f"{what}: missing, and there is no plain list `repos:` to put it into")
         return None
+    drift.behind.append(f"{what}: {why}")
     drift.changes.append(Change(draft.path, text, after, draft.executable))
     return Record(draft.owner, digest_of(wanted))
 

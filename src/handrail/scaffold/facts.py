@@ -168,6 +168,8 @@ class Facts:
 
     package: Package
     backend: Backend = "none"
+    build_system: str = ""
+    """What ``[build-system]`` names, such as ``hatchling.build``."""
     has_project_table: bool = False
     has_requires_python: bool = False
     """``[project]`` says ``requires-python``, the one place where uv looks for it."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from handrail.errors import did_you_mean
 from handrail.scaffold.detect.package import app_name
 from handrail.scaffold.facts import Entry, Facts
 
 if TYPE_CHECKING:
     from handrail.ui import Printer
+
+_TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def ask_for_the_rest(facts: Facts, others: Sequence[Entry], printer: Printer, *, yes: bool) -> tuple[Facts, str, str]:
@@ -44,7 +48,10 @@ def _ask_for_entry(facts: Facts, first: Entry, others: Sequence[Entry], printer:
     known = {entry.target: entry for entry in (first, *others)}
     printer.info(f"The application could be {', '.join(known)}.")
     answer = printer.ask("Which one is served? (module:attribute)", first.target)
+    while answer not in known and not _TARGET.fullmatch(answer):
+        printer.warn(f"{answer!r} is no module:attribute{did_you_mean(answer, known)}")
+        answer = printer.ask("Which one is served? (module:attribute)", first.target)
     module, _, attribute = answer.partition(":")
-    entry = known.get(answer) or Entry(module, attribute or "app")
+    entry = known.get(answer) or Entry(module, attribute)
     assert facts.web is not None
     return replace(facts, web=replace(facts.web, entry=entry))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from handrail.scaffold.facts import Facts
@@ -29,7 +30,7 @@ def show_facts(facts: Facts, printer: Printer) -> None:
         ["package", f"{package.name} ({layout}{': ' + imports if imports else ''})"],
         [
             "build",
-            {"declared": "[build-system]", "setup.py": "setup.py alone", "none": "none: a plain tree"}[facts.backend],
+            facts.build_system or ("setup.py alone" if facts.backend == "setup.py" else "none: a plain tree"),
         ],
         ["python", ", ".join(facts.pythons)],
         ["lock", facts.lock],
@@ -50,11 +51,17 @@ def show_facts(facts: Facts, printer: Printer) -> None:
     printer.table("", ["what", "found"], rows)
 
 
-def show_next(choices: Choices, printer: Printer) -> None:
-    """Say what to type, and how strict the checks are."""
+def show_next(choices: Choices, printer: Printer, *, edits: Iterable[str] = ()) -> None:
+    """Say what to type, and how strict the checks are.
+
+    Args:
+        edits: files that somebody has to change first, as said above.
+    """
     printer.info(f"inv lint checks {_LINT[choices.lint]}")
     printer.info(f"types: {_TYPES[choices.types]}")
     commands = ["scripts/bootstrap", ". .venv/bin/activate", "inv setup", "inv check"]
     if choices.is_service:
         commands.append("inv deploy --env sandbox")
-    printer.info("next:\n  git add -A && git commit -m 'Adopt Handrail'\n  " + "\n  ".join(commands))
+    first = [f"(change {name} as said above: without it the tasks are not there)" for name in edits]
+    lines = [*first, "git add -A && git commit -m 'Adopt Handrail'", *commands]
+    printer.info("\n  ".join(["next:", *lines]))

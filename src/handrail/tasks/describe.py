@@ -31,12 +31,12 @@ def grouped(collection: Collection) -> dict[str, list[tuple[str, str]]]:
     return {**groups, OWN_GROUP: [*groups.get(OWN_GROUP, []), *own]} if own else groups
 
 
-def usage(name: str, options: Iterable[Option], word: str = "") -> str:
+def usage(name: str, options: Iterable[Option], word: str = "", program: str = "inv") -> str:
     """Return the command line's shape; ``word`` is the option that takes a bare word after the name."""
     options = list(options)
     words = [f"<{option.names[0]}>" for option in options if option.positional]
     words += [f"[{'|'.join(each.accepts.choices) or word}]" for each in options if each.names[0] == word]
-    return " ".join(["inv", name, *words, *(["[options]"] if len(options) > len(words) else [])])
+    return " ".join([program, name, *words, *(["[options]"] if len(options) > len(words) else [])])
 
 
 def documentation(task: HandrailTask) -> str:

@@ -38,7 +38,7 @@ def init(
 
     adopt.refuse_windows()
     if check and update:
-        raise UsageError("--check and --update do not go together", next_step="inv init --check")
+        raise UsageError("--check and --update do not go together", next_step="handrail init --check")
     root = start_folder(c.invoke)
     if check:
         c.printer.result(adopt.check(root, c.printer))

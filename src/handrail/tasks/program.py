@@ -21,6 +21,7 @@ from invoke.program import Program
 
 from handrail.errors import HandrailError, UsageError, did_you_mean
 from handrail.tasks.base import HandrailTask
+from handrail.tasks.rerun import as_typed, typed_program
 
 _OVERRIDDEN = ("execute", "list_flat", "no_tasks_given", "parse_cleanup", "parse_tasks", "print_task_help")
 
@@ -108,7 +109,8 @@ class HandrailProgram(Program):
         from handrail.ui.streams import has_colour, show, width_of
 
         groups = grouped(self.collection)
-        show(task_list(groups, width=width_of(sys.stdout), bold=has_colour(sys.stdout)))
+        bold = has_colour(sys.stdout)
+        show(task_list(groups, width=width_of(sys.stdout), bold=bold, program=typed_program(sys.argv)))
 
     def print_task_help(self, name: str) -> None:
         """Print usage, documentation, options and the example of one task."""
@@ -121,10 +123,10 @@ class HandrailProgram(Program):
         from handrail.ui.streams import has_colour, show, width_of
 
         text = task_help(
-            usage(name, task.options(), task.word),
+            usage(name, task.options(), task.word, typed_program(sys.argv)),
             documentation(task),
             option_rows(task.options()),
-            task.example,
+            as_typed(task.example, sys.argv),
             width=width_of(sys.stdout),
             bold=has_colour(sys.stdout),
         )
@@ -180,6 +182,7 @@ class HandrailProgram(Program):
         contexts = getattr(self, "parser", None)
         known = contexts.contexts if contexts is not None else {}
         text = explain(error, known, self.initial_context, self._folder())
+        text = "\nnext: ".join(as_typed(part, sys.argv) for part in text.split("\nnext: "))
         if "--json" in sys.argv[1:]:
             # Whoever asked for a document gets one, also before there is a task that would print it.
             from handrail.ui.json_printer import JsonPrinter

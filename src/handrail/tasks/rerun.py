@@ -10,7 +10,17 @@ from pathlib import Path
 
 def laptop_line(argv: Sequence[str]) -> str:
     """Return the command line ``argv`` as one would type it."""
-    return shlex.join(["inv", *argv[1:]])
+    return shlex.join([typed_program(argv), *argv[1:]])
+
+
+def typed_program(argv: Sequence[str]) -> str:
+    """Return what one types: ``inv``, or ``handrail`` where there may be no inv yet."""
+    return "handrail" if argv and Path(argv[0]).name == "handrail" else "inv"
+
+
+def as_typed(line: str, argv: Sequence[str]) -> str:
+    """Return a command line of ``inv`` for the program that is running."""
+    return re.sub(r"\Ainv(?= )", typed_program(argv), line)
 
 
 def ci_line(task: str, argv: Sequence[str], folder: Path, environ: Mapping[str, str]) -> str:

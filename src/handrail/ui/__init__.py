@@ -119,7 +119,11 @@ class Printer(ABC):
 
     @abstractmethod
     def ask(self, question: str, default: str) -> str:
-        """Return what the user types, or ``default`` for an empty line and where nobody sits at a terminal."""
+        """Return what the user types, or ``default`` for an empty line and where nobody sits at a terminal.
+
+        Raises:
+            InterruptedByUserError: the input ended (Ctrl-D).
+        """
 
     @abstractmethod
     def board(self, hosts: Sequence[str], phases: Sequence[str]) -> AbstractContextManager[Board]:

@@ -12,13 +12,13 @@ Row = tuple[str, str]
 INDENT = "  "
 
 
-def task_list(groups: Mapping[str, Sequence[Row]], *, width: int, bold: bool) -> str:
+def task_list(groups: Mapping[str, Sequence[Row]], *, width: int, bold: bool, program: str = "inv") -> str:
     """Return the tasks (name, one line of help) under the heading of their group, names in one column."""
     column = max((len(name) for rows in groups.values() for name, _ in rows), default=0)
     lines = []
     for title, rows in groups.items():
         lines += [_heading(title, bold=bold), *(_row(row, column, width) for row in rows), ""]
-    return "\n".join([*lines, "inv --help <task> shows a task's options and an example."])
+    return "\n".join([*lines, f"{program} --help <task> shows a task's options and an example."])
 
 
 def task_help(usage: str, documentation: str, options: Sequence[Row], example: str, *, width: int, bold: bool) -> str:

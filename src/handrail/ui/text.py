@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
-from handrail.errors import HandrailError
+from handrail.errors import HandrailError, InterruptedByUserError
 from handrail.ui import Board, Printer, github
 from handrail.ui.streams import has_colour, has_terminal, width_of, without_controls, write_line
 
@@ -139,7 +139,10 @@ class TextPrinter(Printer):
         shown = f" [{default}]" if default else ""
         self._err.write(f"{self.clean(question + shown)} ")
         self._err.flush()
-        return self._in.readline().strip() or default
+        answer = self._in.readline()
+        if not answer:  # Ctrl-D: Enter would be a line
+            raise InterruptedByUserError("no answer was given")
+        return answer.strip() or default
 
     def confirm_word(self, prompt: str, word: str) -> bool:
         if not self.can_ask():

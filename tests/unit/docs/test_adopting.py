@@ -57,6 +57,7 @@ def test_a_hooked_task_runs_only_after_what_comes_before_it(project: Path) -> No
     assert refused.returncode == 2
     assert "nothing was written by handrail init" in refused.stderr
     assert "released" not in refused.stdout
+    (project / ".git").mkdir()
     adopted = run(project, "invoke", "init", "--yes", "--no-lock")
     assert adopted.returncode == 0, adopted.stderr
     assert run(project, "invoke", "release").stdout.endswith("released\n")

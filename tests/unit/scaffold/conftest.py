@@ -10,7 +10,7 @@ Repository = Callable[[Mapping[str, str]], Path]
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """Make a folder ``shop`` with these files, by path; it has no git."""
+    """Make a folder ``shop`` with these files, by path; its ``.git`` is empty."""
 
     def make(files: Mapping[str, str]) -> Path:
         root = tmp_path / "shop"
@@ -18,7 +18,7 @@ def repository(tmp_path: Path) -> Repository:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
-        root.mkdir(exist_ok=True)
+        (root / ".git").mkdir(parents=True, exist_ok=True)
         return root
 
     return make

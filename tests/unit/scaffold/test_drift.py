@@ -134,3 +134,13 @@ def test_the_ledger_reads_what_it_writes(adopted: Path) -> None:
     assert ledger.files[BOOTSTRAP].owner == "managed"
     assert ledger.files["tasks.py"].owner == "seeded"
     assert ledger.files["pyproject.toml"].owner == "yours"
+
+
+def test_hooks_that_cannot_be_put_back_are_one_sentence_and_no_work_for_an_update(adopted: Path) -> None:
+    (adopted / HOOKS).write_text("repos: [\n")
+    assert sentences(adopted) == [
+        f"{HOOKS}, Handrail's block: missing, and there is no plain list `repos:` to put it into"
+    ]
+    with pytest.raises(TaskFailedError) as caught:
+        check(adopted, RecordingPrinter())
+    assert 'owner = "yours"' in caught.value.next_step

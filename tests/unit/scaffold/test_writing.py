@@ -312,3 +312,40 @@ def test_a_project_table_without_requires_python_is_left_alone_with_a_note(repos
     assert 'add to [project]: requires-python = ">=3.10"' in "".join(printer.lines("warn"))
     asked = {**SERVICE, "pyproject.toml": LIBRARY.replace('version = "1"', 'version = "1"\nrequires-python = ">=3.11"')}
     assert not init(repository(asked)).lines("warn")
+
+
+def test_a_folder_that_git_does_not_know_is_refused_before_anything_is_written(repository: Repository) -> None:
+    root = repository({**SERVICE, "docs/index.md": ""})
+    with pytest.raises(UsageError, match=r"^docs is a folder of the repository .*/shop: ") as caught:
+        init(root / "docs")
+    assert caught.value.next_step == f"cd {root.resolve()}, then handrail init"
+    (root / ".git").rmdir()
+    before = files(root)
+    with pytest.raises(UsageError, match=r"^shop is no git repository") as caught:
+        init(root)
+    assert (caught.value.exit_code, caught.value.next_step) == (2, "git init, then handrail init")
+    assert files(root) == before
+    assert "new  tasks.py" in said(init(root, plan=True))
+
+
+def test_what_comes_next_begins_with_the_file_that_has_to_be_changed(repository: Repository) -> None:
+    own = {"tasks.py": "from invoke import task\n"}
+    assert "next:\n  (change tasks.py as said above" in said(init(repository({**SERVICE, **own})))
+
+
+@pytest.mark.parametrize(
+    ("answers", "target"),
+    [
+        (("", "", "", "yes"), "a:app"),
+        (("", "b:app", "", "yes"), "b:app"),
+        (("", "b:nope!", "b", "b:app", "", "yes"), "b:app"),
+    ],
+)
+def test_an_application_that_no_server_could_import_is_asked_for_again(
+    repository: Repository, answers: tuple[str, ...], target: str
+) -> None:
+    root = repository({"requirements.txt": "flask\ngunicorn\n", "a.py": APP, "b.py": APP})
+    init(root, answers=answers)
+    service = load_project(root).service
+    assert service is not None
+    assert f"gunicorn {target} " in service.command

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from handrail.config.secret import MASK
-from handrail.errors import ConfigError, DeployReturnedError, HandrailError
+from handrail.errors import ConfigError, DeployReturnedError, HandrailError, InterruptedByUserError
 from handrail.ui.text import TextPrinter
 
 pytestmark = pytest.mark.unit
@@ -252,11 +252,16 @@ def test_a_card_does_not_repeat_what_was_just_shown_but_the_page_of_a_ci_job_has
     assert "applying 0007" in (tmp_path / "summary.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("typed", "expected"), [("shop\n", "shop"), ("\n", "web"), ("", "web")])
+@pytest.mark.parametrize(("typed", "expected"), [("shop\n", "shop"), ("\n", "web")])
 def test_a_question_takes_what_is_typed_and_its_default_for_an_empty_line(typed: str, expected: str) -> None:
     screen = Screen(tty=True, typed=typed)
     assert screen.printer.ask("Name?", "web") == expected
     assert screen.err.getvalue() == "Name? [web] "
+
+
+def test_an_input_that_ends_is_no_answer() -> None:
+    with pytest.raises(InterruptedByUserError, match="no answer"):
+        Screen(tty=True, typed="").printer.ask("Write these files?", "yes")
 
 
 def test_nobody_at_the_terminal_is_asked_nothing() -> None:

@@ -32,6 +32,12 @@ def find_backend(declared: Declared) -> Backend:
     return "setup.py" if declared.has_setup_py else "none"
 
 
+def find_build_system(declared: Declared) -> str:
+    """Return the build backend that ``[build-system]`` names; setuptools where the table names none (PEP 517)."""
+    build = table(declared.pyproject, "build-system")
+    return str(build.get("build-backend") or "setuptools") if build else ""
+
+
 def app_name(name: str) -> str:
     """Return a project's name as one that hosts and units take: see ``[tool.handrail] app``."""
     text = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")

@@ -8,7 +8,7 @@ from pathlib import Path
 from handrail.scaffold.detect.declared import lines, read_declared, table
 from handrail.scaffold.detect.existing import find_existing
 from handrail.scaffold.detect.lock import find_lock_kind
-from handrail.scaffold.detect.package import find_backend, find_package
+from handrail.scaffold.detect.package import find_backend, find_build_system, find_package
 from handrail.scaffold.detect.pythons import supported_pythons, supports_older
 from handrail.scaffold.detect.server import find_server
 from handrail.scaffold.detect.sources import Sources
@@ -38,6 +38,7 @@ def look_at(root: Path) -> tuple[Facts, list[Entry]]:
     facts = Facts(
         package=package,
         backend=find_backend(declared),
+        build_system=find_build_system(declared),
         has_project_table=bool(declared.project),
         has_requires_python="requires-python" in declared.project,
         has_members=bool(set(lines(table(declared.tools, "uv", "workspace").get("members"))) - {PYTHONS_MEMBER}),
