@@ -26,6 +26,8 @@ _SYSTEM = (
     ("cpus", "the number of processors", "tests run in another order, side by side"),
     ("kernel", "the kernel", ""),
 )
+_EACH = 5
+"""So many packages that one side lacks get a sentence each."""
 _PYTHON = (
     ("implementation", "the implementation", ""),
     ("optimize", "python -O", "assert does nothing with it"),
@@ -74,22 +76,22 @@ def _source(here: Mapping[str, Any], there: Mapping[str, Any], name: str) -> Ite
         if one != two:
             how = f"is only {'here' if two is None else f'in {name}'}" if None in (one, two) else "differs"
             yield f"{file} {how}: other versions may be installed"
-    if ours.get("autocrlf") != theirs.get("autocrlf"):
+    if _shown(ours.get("autocrlf")) != _shown(theirs.get("autocrlf")):
         yield _two("git's core.autocrlf", ours.get("autocrlf"), theirs.get("autocrlf"), name, "line ends may differ")
 
 
 def _packages(here: Mapping[str, Any], there: Mapping[str, Any], name: str) -> Iterator[str]:
     ours, theirs = _part(here, "packages"), _part(there, "packages")
-    for package in sorted({*ours, *theirs}):
-        one, two = ours.get(package), theirs.get(package)
-        if one == two:
-            continue
-        if two is None:
-            yield f"{package} {one} is installed here only"
-        elif one is None:
-            yield f"{package} {two} is installed in {name} only"
+    for package in sorted({*ours} & {*theirs}):
+        if ours[package] != theirs[package]:
+            yield f"{package} is {ours[package]} here and {theirs[package]} in {name}"
+    for side, have, lack in (("here", ours, theirs), (f"in {name}", theirs, ours)):
+        alone = [f"{package} {have[package]}" for package in sorted({*have} - {*lack})]
+        if len(alone) <= _EACH:
+            yield from (f"{package} is installed {side} only" for package in alone)
         else:
-            yield f"{package} is {one} here and {two} in {name}"
+            # Another group of packages, usually: a sentence for each would bury what comes after them.
+            yield f"{len(alone)} packages are installed {side} only: {', '.join(alone[:_EACH])} …"
 
 
 def _python(here: Mapping[str, Any], there: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -134,7 +136,7 @@ def _each(
 ) -> Iterator[str]:
     ours, theirs = _part(here, part), _part(there, part)
     for key, what, why in facts:
-        if ours.get(key) != theirs.get(key):
+        if _shown(ours.get(key)) != _shown(theirs.get(key)):
             yield _two(what, ours.get(key), theirs.get(key), name, why)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE = ".handrail/fingerprint.json"
+_PARTS = ("git", "lock", "python", "packages", "tools", "system", "locale", "time", "variables")
 _STEERING = re.compile(
     r"CI|LANG|LANGUAGE|LC_[A-Z]+|TZ|NO_COLOR|FORCE_COLOR|COLUMNS|TERM|SOURCE_DATE_EPOCH|PYTHON[A-Z0-9_]+|COVERAGE_[A-Z_]+|"
     r"(?:UV|PIP|PYTEST|NOX|MYPY|RUFF|HANDRAIL)_[A-Z0-9_]+"
@@ -71,11 +72,11 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
         raise UsageError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return a fingerprint that was written elsewhere.
+def read(path: Path, app: str) -> dict[str, Any]:
+    """Return a fingerprint of ``app`` that was written elsewhere.
 
     Raises:
-        UsageError: it is not there, or is none.
+        UsageError: it is not there, is none, or is one of another project.
     """
     try:
         document = json.loads(path.read_text("utf-8"))
@@ -86,11 +87,14 @@ def read(path: Path) -> dict[str, Any]:
         ) from None
     except ValueError:
         document = None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    is_one = isinstance(document, dict) and document.get("format") == FORMAT
+    if not is_one or not all(isinstance(document.get(part), dict) for part in _PARTS):
         raise UsageError(
             f"{path} is no fingerprint", next_step=f"inv fingerprint --output {path.name}, on the other machine"
         )
-    return document
+    if document.get("app") != app:
+        raise UsageError(f"{path} is a fingerprint of {document.get('app')!r}, and this project is {app!r}")
+    return dict(document)
 
 
 def _python() -> dict[str, Any]:

@@ -28,6 +28,8 @@ def look_at_project(root: Path, project: Project, runner: Runner) -> list[Diagno
 
 
 def _environment(root: Path, project: Project, runner: Runner) -> Iterator[Diagnosis]:
+    from handrail.build.development import is_locked_by_uv
+    from handrail.config.load import FILE
     from handrail.setup.environment import environment_commands
 
     if not (root / ".venv" / "pyvenv.cfg").is_file():
@@ -46,6 +48,14 @@ def _environment(root: Path, project: Project, runner: Runner) -> Iterator[Diagn
             mend=". .venv/bin/activate",
         )
     if not (root / "uv.lock").is_file():
+        if is_locked_by_uv(root):
+            yield Diagnosis(
+                "lock-missing",
+                "warning",
+                "there is no uv.lock: each machine gets what is newest, and inv test --all has nothing to install",
+                FILE,
+                mend="uv lock, then commit uv.lock",
+            )
         return
     try:
         # What is locked comes first; a plain tree also has what its requirements file names.

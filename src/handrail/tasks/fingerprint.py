@@ -24,10 +24,11 @@ def fingerprint(c: TaskContext, output: Path | None = None, diff: Path | None = 
     from handrail.config.load import load_project
     from handrail.doctor.fingerprint import FILE, read, take, write
 
+    project = load_project(c.root)
     # As typed: relative to where one stands.
-    other = read(diff) if diff else None
+    other = read(diff, project.app) if diff else None
     runner = Runner(c.printer.detail)
-    mine = take(c.root, load_project(c.root), runner, os.environ)
+    mine = take(c.root, project, runner, os.environ)
     if other is None or output is not None:
         path = output or c.root / FILE
         write(path, mine)

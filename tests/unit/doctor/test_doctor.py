@@ -184,7 +184,7 @@ def test_a_plain_trees_environment_is_held_against_the_lock_and_its_requirements
 
     def stale() -> list[Diagnosis]:
         found = look_at_project(root, load_project(root), runner)
-        return [each for each in found if each.code in ("environment-stale", "lock-stale")]
+        return [each for each in found if each.code in ("environment-stale", "lock-stale", "lock-missing")]
 
     (finding,) = stale()
     assert "it differs in flask" in finding.message
@@ -192,6 +192,8 @@ def test_a_plain_trees_environment_is_held_against_the_lock_and_its_requirements
     assert [("--check" in argv, "--dry-run" in argv) for argv in asked] == [(True, False), (False, True)]
     runner.answer("uv", "sync", stderr="error: The lockfile at `uv.lock` needs to be updated", returncode=1)
     assert [each.code for each in stale()] == ["lock-stale"]
+    (root / "uv.lock").unlink()
+    assert [each.code for each in stale()] == ["lock-missing"]
 
 
 def test_only_the_tools_that_inv_check_runs_in_this_project_are_missed(

@@ -101,8 +101,8 @@ def test_what_explains_most_comes_first() -> None:
         "another commit: aaaaaaaaaaaa here, bbbbbbbbbbbb in ci.json",
         "the working tree in ci.json has changes that no commit holds",
         "uv.lock differs: other versions may be installed",
-        "extra 1 is installed in ci.json only",
         "ruff is 0.12 here and 0.11 in ci.json",
+        "extra 1 is installed in ci.json only",
         "Python is 3.12.1 here and 3.11.9 in ci.json",
         "SHOP_KEY is set here only",
         "CI is set in ci.json only",
@@ -134,7 +134,7 @@ def test_the_task_writes_and_compares(root: Path) -> None:
     printer = RecordingPrinter()
     fingerprint(TaskContext(printer, root), output=root / "reports" / "ci.json")
     assert "by name alone" in printer.text
-    document = read(root / "reports" / "ci.json")
+    document = read(root / "reports" / "ci.json", "shop")
     document["time"]["offset"] = 12345
     write(root / "ci.json", document)
 
@@ -145,11 +145,33 @@ def test_the_task_writes_and_compares(root: Path) -> None:
     assert any("time zone" in sentence for sentence in printer.documents[-1]["differences"])
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "\xff"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "app": "shop"}', "\xff"])
 def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text, "latin-1")
 
     with pytest.raises(UsageError, match="is no fingerprint"):
-        read(tmp_path / "x.json")
+        read(tmp_path / "x.json", "shop")
     with pytest.raises(UsageError, match="cannot be read"):
-        read(tmp_path / "missing.json")
+        read(tmp_path / "missing.json", "shop")
+
+
+def test_a_fingerprint_of_another_project_is_compared_with_nothing(root: Path) -> None:
+    made = take(root, load_project(root), Runner(), {})
+    write(root / "x.json", {**made, "app": "other"})
+
+    with pytest.raises(UsageError, match="is a fingerprint of 'other', and this project is 'shop'"):
+        read(root / "x.json", "shop")
+
+
+def test_many_packages_that_one_side_lacks_are_one_sentence() -> None:
+    there = changed(packages={f"p{number}": "1" for number in range(9)})
+
+    sentences, _ = differences(HERE, there, "ci.json")
+
+    assert "9 packages are installed in ci.json only: p0 1, p1 1, p2 1, p3 1, p4 1 …" in sentences
+
+
+def test_what_neither_side_has_is_no_difference() -> None:
+    sentences, _ = differences({"git": {"autocrlf": ""}, "python": {"optimize": ""}}, {}, "ci.json")
+
+    assert sentences == []
