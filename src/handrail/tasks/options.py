@@ -103,7 +103,8 @@ class Option(Argument):
             try:
                 value = self.accepts.convert(value)
             except ValueError as error:
-                raise Exit(f"error: {self.task}: --{self.names[0]} is {value!r}{error}", code=2) from None
+                name = f"<{self.names[0]}>" if self.positional else f"--{self.names[0]}"
+                raise Exit(f"error: {self.task}: {name} is {value!r}{error}", code=2) from None
         self.raw_value = value
         self._value = [*(self._value or ()), value] if self.accepts.many else value
 

@@ -146,6 +146,7 @@ def test_help_of_a_plain_task_is_invokes_own(inv: Inv) -> None:
         (["--lst"], "error: inv has no option --lst; did you mean '--list'?"),
         (["ship", "staging"], "error: no task is called 'staging'; did you mean 'ship --env staging'?"),
         (["maintenance", "of"], "error: maintenance: --state is 'of'; did you mean 'off'?"),
+        (["completion", "zhs"], "error: completion: <shell> is 'zhs'; did you mean 'zsh'?"),
         (["maintenance", "on"], "error: maintenance: needs --env; known: staging\nnext: inv maintenance --env staging"),
         (["ship", "--env"], "error: ship: --env needs a value"),
         (["ship", "--env", "--count", "1"], "error: ship: --env needs a value"),
