@@ -86,22 +86,25 @@ def actions_that_are_not_pinned(sources: Sources) -> Iterator[Diagnosis]:
 
 
 def actions_of_two_versions(sources: Sources) -> Iterator[Diagnosis]:
-    """Yield each place where an action has another version than where it is used first."""
-    first: dict[str, tuple[str, str, int]] = {}
+    """Yield each place where an action has another version than where it is used most; of equals, first."""
+    places: dict[str, dict[str, list[tuple[str, int]]]] = {}
     for file, uses in _uses(sources):
         name, _, version = uses.text.partition("@")
-        if not version or name.startswith("docker:"):
-            continue
-        known = first.setdefault(name, (version, file, uses.line))
-        if known[0] != version:
-            yield Diagnosis(
-                "action-versions-differ",
-                "warning",
-                f"{name} is {version[:12]} here and {known[0][:12]} at {known[1]}:{known[2]}",
-                file,
-                uses.line,
-                mend="use one version in all workflows",
-            )
+        if version and not name.startswith("docker:"):
+            places.setdefault(name, {}).setdefault(version, []).append((file, uses.line))
+    for name, versions in places.items():
+        usual = max(versions, key=lambda version: len(versions[version]))
+        known = f"{usual[:12]} at {versions[usual][0][0]}:{versions[usual][0][1]}"
+        for version, found in versions.items():
+            for file, line in found if version != usual else ():
+                yield Diagnosis(
+                    "action-versions-differ",
+                    "warning",
+                    f"{name} is {version[:12]} here and {known}",
+                    file,
+                    line,
+                    mend="use one version in all workflows",
+                )
 
 
 def _uses(sources: Sources) -> Iterator[tuple[str, Text]]:

@@ -33,7 +33,8 @@ def make_dotenv(root: Path) -> str:
     """
     contract = load_contract(root)
     if not contract.variables:
-        return f"no {FILE}, so no .env"
+        what = f"{FILE} names no variable" if (root / FILE).is_file() else f"no {FILE}"
+        return f"{what}, so no .env"
     path = root / ".env"
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

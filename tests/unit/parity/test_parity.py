@@ -129,6 +129,11 @@ CASES = {
         [(CI_FILE, STEP, STEP + "      - uses: docker://alpine:3.20\n")],
         ["action-not-pinned .github/workflows/ci.yml:8"],
     ),
+    "an action of another commit than the most": (
+        [(CI_FILE, "    steps:\n", f"    steps:\n      - uses: actions/checkout@{COMMIT[::-1]}\n"),
+         (CI_FILE, STEP, STEP + f"      - uses: actions/checkout@{COMMIT}\n")],
+        ["action-versions-differ .github/workflows/ci.yml:5"],
+    ),
     "an action of two commits": (
         [(CI_FILE, STEP, STEP + f"      - uses: actions/checkout@{COMMIT[::-1]}\n")],
         ["action-versions-differ .github/workflows/ci.yml:8"],

@@ -92,6 +92,14 @@ def test_an_existing_dotenv_is_never_touched_and_what_it_lacks_is_said(root: Pat
     assert make_dotenv(root) == "kept as it is"
 
 
+def test_without_a_variable_there_is_no_dotenv_and_the_reason_is_true(root: Path) -> None:
+    (root / "env" / "example.env").write_text("# Nothing yet.\n")
+    assert make_dotenv(root) == "env/example.env names no variable, so no .env"
+    (root / "env" / "example.env").unlink()
+    assert make_dotenv(root) == "no env/example.env, so no .env"
+    assert not (root / ".env").exists()
+
+
 def test_a_dotenv_that_git_would_take_is_a_warning(root: Path) -> None:
     for returncode, warned in ((1, True), (0, False), (128, False)):
         runner = FakeRunner()
