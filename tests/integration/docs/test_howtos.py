@@ -53,6 +53,8 @@ ELSEWHERE = {
     "inv check": "tests/integration/build, and .ci/run",
     "inv ci": "tests/integration/ci",
     "inv doctor": "tests/unit/doctor",
+    "gh run download": "it asks GitHub",
+    "inv fingerprint --diff": "tests/unit/doctor, with what another machine has kept",
 }
 
 
