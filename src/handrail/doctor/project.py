@@ -20,11 +20,29 @@ _LOCK = "uv.lock"
 def look_at_project(root: Path, project: Project, runner: Runner) -> list[Diagnosis]:
     """Return the findings."""
     return [
+        *_git(root, runner),
         *_environment(root, project, runner),
         *_hooks(root, runner),
         *_dotenv(root, runner),
         *_secrets(root, runner),
     ]
+
+
+def _git(root: Path, runner: Runner) -> Iterator[Diagnosis]:
+    """Yield why git refuses the folder: what asks it afterwards would find nothing wrong."""
+    try:
+        result = runner.run(["git", "rev-parse", "--git-dir"], cwd=root, check=False)
+    except HandrailError:
+        return  # no git, which the machine's part says
+    if result.returncode:
+        said = result.stderr.strip().splitlines() or ["git says nothing"]
+        advice = next((line.strip() for line in said if line.strip().startswith("git config")), "")
+        yield Diagnosis(
+            "git-refused",
+            "error",
+            f"git does not work here: {said[0].removeprefix('fatal: ')}",
+            mend=advice or "git init, or go to the repository's own folder",
+        )
 
 
 def _environment(root: Path, project: Project, runner: Runner) -> Iterator[Diagnosis]:

@@ -114,9 +114,13 @@ def _compare(c: TaskContext, names: list[str]) -> None:
     from handrail.config.values import load_values
     from handrail.errors import UsageError
 
-    if len(names) != 2 or names[0] == names[1]:
-        raise UsageError("--diff needs two environments", next_step="inv env --diff staging production")
     project = load_project(c.root)
+    if len(names) != 2 or names[0] == names[1]:
+        known = sorted(project.environments)
+        raise UsageError(
+            f"--diff needs two environments; known: {', '.join(known) or 'none'}",
+            next_step=f"inv env --diff {' '.join(known[:2])}" if len(known) > 1 else "",
+        )
     for name in names:
         environment(project, name)
     first, second = (load_values(c.root, name, process=os.environ) for name in names)

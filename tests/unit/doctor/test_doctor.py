@@ -210,3 +210,14 @@ def test_only_the_tools_that_inv_check_runs_in_this_project_are_missed(
     with (root / "pyproject.toml").open("a") as file:
         file.write('checks.types = "off"\nchecks.test = "python manage.py test"\n')
     assert missed() == ["ruff"]
+
+
+def test_what_git_refuses_is_said_and_not_taken_for_well(root: Path) -> None:
+    runner = FakeRunner()
+    said = "fatal: detected dubious ownership\nTo add an exception, call:\n\n\tgit config --global --add x /y\n"
+    runner.answer("git", "rev-parse", stderr=said, returncode=128)
+
+    (finding,) = [each for each in look_at_project(root, load_project(root), runner) if each.code == "git-refused"]
+
+    assert finding.message == "git does not work here: detected dubious ownership"
+    assert finding.mend == "git config --global --add x /y"
