@@ -167,6 +167,7 @@ def test_a_file_that_cannot_be_written_takes_everything_back(repository: Reposit
     with pytest.raises(TaskFailedError, match=r"^scripts/bootstrap could not be written: .*; nothing was changed"):
         init(root)
     assert files(root) == before
+    assert not (root / "env").exists()
 
 
 def test_nothing_is_written_through_a_symbolic_link(repository: Repository, tmp_path: Path) -> None:
