@@ -105,9 +105,9 @@ def _tests(session: nox.Session, root: Path, project: Project) -> None:
     if found.plain:
         session.install("--quiet", "-r", str(found.plain))
     if project.checks.test:
-        session.run(*own_command(project, Selection(), "python"), *session.posargs, env=_environment(session))
+        session.run(*own_command(project, Selection(), "python"), *session.posargs, env=_environment(session, project))
         return
-    session.run(*_pytest(session, root), env=_environment(session))
+    session.run(*_pytest(session, root), env=_environment(session, project))
 
 
 def _pytest(session: nox.Session, root: Path) -> list[str]:
@@ -128,9 +128,10 @@ def _has_xdist(session: nox.Session) -> bool:
     return any(library.glob("python*/site-packages/xdist"))
 
 
-def _environment(session: nox.Session) -> dict[str, str | None]:
+def _environment(session: nox.Session, project: Project) -> dict[str, str | None]:
     own = Path(session.virtualenv.location) / "handrail"
     return {
+        **{name: value for name, value in project.checks.test_variables.items() if name not in os.environ},
         "PYTHONPATH": None,
         "HYPOTHESIS_STORAGE_DIRECTORY": str(own / "hypothesis"),
         "COVERAGE_FILE": str(own / "coverage"),

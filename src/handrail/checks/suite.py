@@ -78,7 +78,7 @@ def run_suite(
     report = fresh_report(root, "tests")
     argv = pytest_argv(root, project, selection, report)
     started = time.monotonic()
-    result = runner.run(argv, cwd=root, check=False, stream=stream)
+    result = runner.run(argv, cwd=root, env=variables_for_tests(project), check=False, stream=stream)
     seconds = time.monotonic() - started
     counts = read_counts(report)
     remark = "" if project.checks.test else counts.text
@@ -93,6 +93,11 @@ def run_suite(
     state: State = "failed" if result.returncode else "passed"
     failures = read_failures(report) if result.returncode else ()
     return Verdict("test", state, seconds, _command(selection), remark, findings=failures), counts
+
+
+def variables_for_tests(project: Project) -> dict[str, str] | None:
+    """Return this process's environment over what is declared for tests; None where nothing is declared."""
+    return {**project.checks.test_variables, **os.environ} if project.checks.test_variables else None
 
 
 def own_command(project: Project, selection: Selection, python: str) -> list[str]:

@@ -134,6 +134,8 @@ class Checks(_Table, frozen=True):
     """How mypy judges: always strictly, as the project configures it, or not at all."""
     test: str = ""
     """Command that runs the tests instead of pytest, such as ``python manage.py test``."""
+    test_variables: dict[str, str] = {}
+    """Variables that the tests get where the process environment does not set them."""
     workflows: list[str] = msgspec.field(default_factory=lambda: [".github/workflows"])
     """Workflow files and folders whose safety ``inv lint`` checks."""
     extra: dict[str, str] = {}

@@ -113,3 +113,19 @@ def test_the_step_summary_names_each_check() -> None:
     text = as_markdown("check", [Verdict("lint", "passed", 1.25), Verdict("test 3.10", "not run", remark="absent")])
     assert "| lint | ✅ passed | 1.2 |" in text
     assert "| test 3.10 | ⚠️ not run | 0.0 | absent |" in text
+
+
+def test_tests_get_what_is_declared_for_them_unless_the_process_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGION", "from the process")
+    checks = Checks(test="python manage.py test", test_variables={"REGION": "declared", "SHOP_KEY": "declared"})
+    runner = FakeRunner()
+
+    run_suite(tmp_path, Project(app="shop", checks=checks), Selection(), runner, print)
+    run_suite(tmp_path, Project(app="shop", checks=Checks(test="true")), Selection(), runner, print)
+
+    first, second = (call.env for call in runner.calls)
+    assert first is not None
+    assert (first["REGION"], first["SHOP_KEY"]) == ("from the process", "declared")
+    assert second is None

@@ -350,3 +350,22 @@ def test_an_application_that_no_server_could_import_is_asked_for_again(
     service = load_project(root).service
     assert service is not None
     assert f"gunicorn {target} " in service.command
+
+
+def test_what_an_application_needs_to_be_imported_its_tests_get(repository: Repository) -> None:
+    settings = 'import os\nSECRET_KEY = os.environ["SECRET_KEY"]\nDEBUG = os.environ.get("DEBUG", "")\n'
+    root = repository(
+        {
+            "manage.py": 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "site1.settings.base")\n',
+            "site1/__init__.py": "",
+            "site1/settings/__init__.py": "",
+            "site1/settings/base.py": settings,
+            "site1/wsgi.py": "from django.core.wsgi import get_wsgi_application\n"
+            'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "site1.settings.base")\n'
+            "application = get_wsgi_application()\n",
+            "site1/deep/mail.py": 'import os\nHOST = os.environ["MAIL_HOST"]\n',
+            "requirements.txt": "django\n",
+        }
+    )
+    init(root)
+    assert load_project(root).checks.test_variables == {"SECRET_KEY": "only-for-the-tests-and-no-secret-at-all"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import PurePosixPath
 
 from handrail.scaffold.facts import CodeVariable
 from handrail.scaffold.write.choices import Choices
@@ -51,10 +52,14 @@ def contract_variables(choices: Choices) -> list[CodeVariable]:
     return found
 
 
-def sandbox_value(variable: CodeVariable) -> str:
-    """Return a value of the right type that is good enough on a machine of one's own."""
+def sandbox_value(variable: CodeVariable, what: str = "sandbox") -> str:
+    """Return a value of the right type that is good enough on a machine of one's own.
+
+    Args:
+        what: what it is for: a secret of the sandbox is random, and one that stands in pyproject.toml is none.
+    """
     if "DATABASE" in variable.name and variable.name.endswith(("URL", "URI")):
-        return "sqlite:///sandbox.sqlite3"
+        return f"sqlite:///{what}.sqlite3"
     if variable.type.startswith("choice("):
         return variable.type[7:-1].split("|")[0]
     plain = {
@@ -68,7 +73,30 @@ def sandbox_value(variable: CodeVariable) -> str:
     }
     if variable.type in plain:
         return plain[variable.type]
-    return f"only-for-the-sandbox-{secrets.token_hex(16)}" if variable.secret else "sandbox"
+    if variable.secret:
+        return f"only-for-the-{what}-" + (secrets.token_hex(16) if what == "sandbox" else "and-no-secret-at-all")
+    return what
+
+
+def values_for_tests(choices: Choices) -> dict[str, str]:
+    """Return a value for each variable without which the application cannot be imported, and so not be tested.
+
+    Those are read beside the entry point, or beside Django's settings; what is read deeper may be what a test leaves
+    out on purpose.
+    """
+    web = choices.facts.web
+    if web is None or web.entry is None:
+        return {}
+    folders = {str(PurePosixPath(web.entry.file).parent)}
+    if web.settings:
+        package = web.settings.rpartition(".")[0].replace(".", "/")
+        folders.add(str(PurePosixPath(choices.facts.package.source, web.folder, package)))
+    needed = [variable for variable in contract_variables(choices) if not variable.has_default and not variable.default]
+    return {
+        variable.name: sandbox_value(variable, "tests")
+        for variable in needed
+        if str(PurePosixPath(variable.file).parent) in folders
+    }
 
 
 def _quoted(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.scaffold.detect.server import requirement_name
 from handrail.scaffold.facts import PYTHONS_MEMBER
 from handrail.scaffold.write.choices import Choices
+from handrail.scaffold.write.contract import values_for_tests
 from handrail.scaffold.write.requirements import development_lines, server_line
 from handrail.scaffold.write.service import manage_command, service_table
 
@@ -162,6 +163,8 @@ def _handrail_tables(choices: Choices) -> dict[str, Any]:
         checks["coverage_package"] = package
     if facts.tests.runner == "django" and facts.web is not None:
         checks["test"] = manage_command(facts.web, "test")
+    if variables := values_for_tests(choices):
+        checks["test_variables"] = variables
     if facts.existing.workflows:
         checks["workflows"] = choices.workflows
     tables["checks"] = checks
