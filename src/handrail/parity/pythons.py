@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from handrail.config.load import FILE as PYPROJECT
-from handrail.diagnosis import Diagnosis
+from handrail.diagnosis import Diagnosis, Replacement
 from handrail.parity import sessions
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def lists_that_differ(sources: Sources) -> Iterator[Diagnosis]:
                     single.line,
                     mend="take one of the list, or add it to pythons in [tool.handrail.checks]",
                 )
+    yield from _numbers(sources)
     yield from _against_requires_python(sources, known, said)
 
 
@@ -63,6 +64,25 @@ def _lists(sources: Sources) -> Iterator[tuple[str, str, int, list[str]]]:
                 # A list with an expression or a path in it is somebody else's business.
                 if _KEYS.fullmatch(key) and versions:
                     yield f"the matrix of job {job.name} has", workflow.file, values[0].line, versions
+
+
+def _numbers(sources: Sources) -> Iterator[Diagnosis]:
+    """Yield each version whose last zero is lost, because to YAML it is a number."""
+    for workflow in sources.workflows:
+        lists = [values for job in workflow.jobs.values() for key, values in job.lists.items() if _KEYS.fullmatch(key)]
+        singles = [[each] for step in workflow.steps if (each := step.inputs.get("python-version"))]
+        for value in (value for values in [*lists, *singles] for value in values):
+            if value.is_number and value.text.endswith("0") and _MINOR.fullmatch(value.text):
+                number = f"{float(value.text):g}"
+                yield Diagnosis(
+                    "pythons-differ",
+                    "error",
+                    f"{value.text} without quotes is the number {number}: CI takes Python {number}",
+                    workflow.file,
+                    value.line,
+                    mend=f'write "{value.text}"',
+                    repair=Replacement(workflow.file, value.line, value.text, f'"{value.text}"'),
+                )
 
 
 def _minors(values: Sequence[Text]) -> list[str]:

@@ -18,10 +18,11 @@ _EXPRESSION = re.compile(r"\$\{\{[^\n]*?\}\}")
 
 @dataclass(frozen=True)
 class Text:
-    """A scalar and its line."""
+    """A scalar and its line; ``is_number``: it stands there without quotes, as a number."""
 
     text: str
     line: int
+    is_number: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,9 +176,9 @@ def _job(key: Item, job: Item, file: str, shell: str) -> Job:
         if name.text == "include":
             for entry in values.list():
                 for inner, value in entry.items():
-                    included.setdefault(inner.text, []).append(Text(value.text, value.line))
+                    included.setdefault(inner.text, []).append(_text(value))
         elif name.text != "exclude" and values.list():
-            lists[name.text] = [Text(value.text, value.line) for value in values.list()]
+            lists[name.text] = [_text(value) for value in values.list()]
     steps = job.get("steps")
     uses = job.get("uses")
     # "runs-on" may be a table with the labels in it.
@@ -219,4 +220,8 @@ def _steps(steps: Item, file: str, shell: str) -> list[Step]:
 
 
 def _texts(item: Item | None) -> dict[str, Text]:
-    return {key.text: Text(value.text, value.line) for key, value in item.items()} if item else {}
+    return {key.text: _text(value) for key, value in item.items()} if item else {}
+
+
+def _text(item: Item) -> Text:
+    return Text(item.text, item.line, item.is_number)

@@ -33,6 +33,10 @@ class Item:
     def is_block(self) -> bool:
         return getattr(self._node, "style", None) in ("|", ">")
 
+    @property
+    def is_number(self) -> bool:
+        return str(getattr(self._node, "tag", "")).endswith((":int", ":float"))
+
     def items(self) -> Iterator[tuple[Item, Item]]:
         """Yield the pairs of a mapping; what ``<<`` merges comes last."""
         from yaml.nodes import MappingNode

@@ -129,6 +129,10 @@ CASES = {
         [(CI_FILE, STEP, STEP + "      - uses: docker://alpine:3.20\n")],
         ["action-not-pinned .github/workflows/ci.yml:8"],
     ),
+    "a Python that YAML takes for a number": (
+        [(CI_FILE, "    steps:\n", "    strategy: {matrix: {python: [3.10, 3.11]}}\n    steps:\n")],
+        ["pythons-differ .github/workflows/ci.yml:4", "pythons-differ .github/workflows/ci.yml:4"],
+    ),
     "an action of another commit than the most": (
         [(CI_FILE, "    steps:\n", f"    steps:\n      - uses: actions/checkout@{COMMIT[::-1]}\n"),
          (CI_FILE, STEP, STEP + f"      - uses: actions/checkout@{COMMIT}\n")],
@@ -299,6 +303,14 @@ def test_a_hooks_version_is_repaired_towards_the_lock(repository: Repository) ->
 
     assert finding.repair == Replacement(".pre-commit-config.yaml", 3, "v0.11.0", "v0.12.1")
     assert "0.12.1 at uv.lock:3" in finding.message
+
+
+def test_a_python_that_lost_its_zero_is_repaired_by_quotes(repository: Repository) -> None:
+    repository.change(CI_FILE, "    steps:\n", "    strategy: {matrix: {python: [3.10, '3.20', 3.11]}}\n    steps:\n")
+
+    repairs = [each.repair for each in repository.look() if each.repair]
+
+    assert repairs == [Replacement(CI_FILE, 4, "3.10", '"3.10"')]
 
 
 def test_a_frozen_hook_has_no_repair_because_nobody_here_knows_the_commit(repository: Repository) -> None:
