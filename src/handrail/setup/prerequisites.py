@@ -95,7 +95,7 @@ def prerequisites(project: Project, *, skip_docker: bool = False) -> list[Prereq
                 ("docker", "version", "--format", "{{.Server.Version}}"),
                 (20, 10),
                 _get("docker.io", "--cask docker"),
-                "development services; inv setup --skip-docker goes without",
+                "development services",
             ),
             Prerequisite(
                 "docker compose",
@@ -123,11 +123,13 @@ def require(found: Sequence[Found]) -> None:
     if not bad:
         return
     names = " and ".join(each.prerequisite.name for each in bad)
+    only_services = all(each.prerequisite.argv[0] == "docker" for each in bad)
+    without = "; or, without the development services: inv setup --skip-docker" if only_services else ""
     raise PreflightError(
         f"{names} must be installed first",
         step="prerequisites",
         lines=[each.sentence for each in bad],
-        next_step=bad[0].prerequisite.how_to_get(),
+        next_step=bad[0].prerequisite.how_to_get() + without,
     )
 
 

@@ -171,6 +171,20 @@ def test_a_missing_or_old_prerequisite_is_refused_with_how_to_get_it() -> None:
     assert rows(found)[0][1] == "missing"
 
 
+def test_who_lacks_docker_alone_is_told_how_to_go_without_it() -> None:
+    runner = FakeRunner()
+    for words, said in {("git",): "git 2.40", ("uv",): "uv 0.9.9", (sys.executable,): "Python 3.12.1"}.items():
+        runner.answer(*words, stdout=said)
+    project = Project(app="shop", setup=Setup(compose_file="compose.yaml"))
+    with pytest.raises(PreflightError, match="docker and docker compose must be") as caught:
+        require(look(prerequisites(project), runner))
+    assert caught.value.next_step.endswith("inv setup --skip-docker")
+    runner.answer("git", missing=True)
+    with pytest.raises(PreflightError) as caught:
+        require(look(prerequisites(project), runner))
+    assert "--skip-docker" not in caught.value.next_step
+
+
 def test_versions_compare_as_numbers_and_advice_follows_the_system() -> None:
     need = Prerequisite("x", ("x",), (2, 9), {"darwin": "brew", "": "else"}, "all")
     assert Found(need, "2.10").is_good
