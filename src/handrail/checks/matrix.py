@@ -89,6 +89,8 @@ def run_matrix(
         state, seconds, remark = states.get(version) or absent(version)
         if counted and state == "passed" and not counts[version].passed:
             state, remark = "failed", "no test ran"
+        elif counted and state == "failed" and version in counts and not remark and counts[version] == Counts():
+            remark = "the session ended before its tests: see above"
         verdicts.append(
             Verdict(
                 f"test {version}",

@@ -19,6 +19,9 @@ JUNIT = '<testsuites><testsuite name="pytest" errors="1" failures="2" skipped="3
 GREEN = '<testsuites><testsuite name="pytest" errors="0" failures="0" skipped="3" tests="10" time="1" /></testsuites>'
 
 
+BEFORE = "the session ended before its tests: see above"
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "noxfile.py").write_text("")
@@ -27,12 +30,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def fake_nox(root: Path, results: dict[str, str], junit: str = GREEN) -> FakeRunner:
+def fake_nox(root: Path, results: dict[str, str], junit: str = GREEN, reason: str = "why") -> FakeRunner:
     runner = FakeRunner()
 
     def run(call: Any) -> None:
         sessions = [
-            {"signatures": [f"tests-{version}"], "result": result, "duration": 2.0, "reason": "why"}
+            {"signatures": [f"tests-{version}"], "result": result, "duration": 2.0, "reason": reason}
             for version, result in results.items()
         ]
         (root / ".handrail/reports/nox.json").write_text(json.dumps({"sessions": sessions}))
@@ -71,6 +74,12 @@ def test_a_session_in_which_no_test_ran_has_failed(project: Path) -> None:
     runner = fake_nox(project, {"3.11": "success"}, junit='<testsuite errors="0" failures="0" skipped="0" tests="0">')
     verdicts, _ = run_matrix(project, ["3.11"], runner, lambda line: None)
     assert (verdicts[0].state, verdicts[0].remark) == ("failed", "no test ran")
+
+
+def test_a_session_that_failed_before_its_tests_does_not_say_0_failed(project: Path) -> None:
+    runner = fake_nox(project, {"3.11": "failed"}, junit="", reason="")
+    verdicts, _ = run_matrix(project, ["3.11"], runner, lambda line: None)
+    assert (verdicts[0].state, verdicts[0].remark) == ("failed", BEFORE)
 
 
 def test_a_nox_without_a_report_fails_every_version(project: Path) -> None:
