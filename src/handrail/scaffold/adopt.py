@@ -65,7 +65,7 @@ def adopt(root: Path, wishes: Wishes, runner: Runner, printer: Printer) -> dict[
     from handrail.scaffold.questions import ask_for_the_rest
     from handrail.scaffold.report import show_facts, show_next
     from handrail.scaffold.write.choices import choose
-    from handrail.scaffold.write.entry_files import TASKS
+    from handrail.scaffold.write.entry_files import NOXFILE, TASKS
 
     ledger = read_ledger(root)
     facts, others = look_at(root)
@@ -92,7 +92,9 @@ def adopt(root: Path, wishes: Wishes, runner: Runner, printer: Printer) -> dict[
         printer.success("everything is there already; nothing was changed")
     if wishes.lock:
         lock(root, runner, printer)
-    show_next(choices, printer, edits=[name for name in (TASKS,) if any(note.startswith(name) for note in plan.notes)])
+    show_next(
+        choices, printer, edits=[name for name in (TASKS, NOXFILE) if any(note.startswith(name) for note in plan.notes)]
+    )
     return document
 
 

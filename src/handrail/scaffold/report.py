@@ -62,6 +62,6 @@ def show_next(choices: Choices, printer: Printer, *, edits: Iterable[str] = ()) 
     commands = ["scripts/bootstrap", ". .venv/bin/activate", "inv setup", "inv check"]
     if choices.is_service:
         commands.append("inv deploy --env sandbox")
-    first = [f"(change {name} as said above: without it the tasks are not there)" for name in edits]
+    first = [f"(change {name} as said above: what follows needs it)" for name in edits]
     lines = [*first, "git add -A && git commit -m 'Adopt Handrail'", *commands]
     printer.info("\n  ".join(["next:", *lines]))

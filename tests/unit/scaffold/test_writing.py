@@ -330,8 +330,10 @@ def test_a_folder_that_git_does_not_know_is_refused_before_anything_is_written(r
 
 
 def test_what_comes_next_begins_with_the_file_that_has_to_be_changed(repository: Repository) -> None:
-    own = {"tasks.py": "from invoke import task\n"}
-    assert "next:\n  (change tasks.py as said above" in said(init(repository({**SERVICE, **own})))
+    own = {"tasks.py": "from invoke import task\n", "noxfile.py": "import nox\n"}
+    text = said(init(repository({**SERVICE, **own})))
+    assert "next:\n  (change tasks.py as said above" in text
+    assert "(change noxfile.py as said above" in text
 
 
 @pytest.mark.parametrize(
