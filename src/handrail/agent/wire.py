@@ -84,7 +84,8 @@ class Agent:
                     self.received += len(payload)
                     self.heard = time.monotonic()
                 if request["op"] == "ping":
-                    if self.lock_fd is not None or self.has_joined():
+                    # A host that is set up has a lock of another kind, and no app.
+                    if self.app is not None and (self.lock_fd is not None or self.has_joined()):
                         Transaction(self.app).renew_lease()
                     continue
                 if request["op"] == "cancel":

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tomllib
+import tomlkit
 
 ROOT = Path(__file__).resolve().parents[3]
 UV = [sys.executable, "-m", "uv"]
@@ -49,6 +49,6 @@ def _fetched(requirement: str, cache: Path) -> bytes:
     found = cache / "pylock.toml"
     argv = [*UV, "pip", "compile", "--quiet", "--no-deps", "--no-header", "--format", "pylock.toml"]
     subprocess.run([*argv, "--output-file", str(found), str(wanted)], check=True, env=dict(os.environ))
-    sdist = tomllib.loads(found.read_text("utf-8"))["packages"][0]["sdist"]
+    sdist = tomlkit.loads(found.read_text("utf-8"))["packages"][0]["sdist"]
     with urllib.request.urlopen(sdist["url"], timeout=60) as answer:
         return bytes(answer.read())

@@ -38,3 +38,28 @@ def test_a_cancellation_reaches_the_request_that_waits_behind_the_one_it_interru
     assert seen == [True, False]
     answers = [json.loads(line) for line in out.getvalue().splitlines() if b'"ok"' in line]
     assert [answer["id"] for answer in answers] == [1, 2, 3]
+
+
+def test_a_program_without_an_app_holds_a_lock_of_its_own_and_hears_pings() -> None:
+    """`inv host.setup` hung for ever at the first ping after it had its lock."""
+    out = io.BytesIO()
+
+    def take(agent: Agent, _request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
+        agent.lock_fd = 99
+        taken.set()
+        return {}
+
+    taken = threading.Event()
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stdin:
+        agent = Agent({"take": take, "look": lambda *_: {}}.__getitem__, stdin, out)
+        thread = threading.Thread(target=agent.serve, daemon=True)
+        thread.start()
+        with os.fdopen(writing, "wb", buffering=0) as stream:
+            stream.write(b'{"id":1,"op":"take"}\n')
+            assert taken.wait(10)
+            stream.write(b'{"op":"ping"}\n{"id":2,"op":"look"}\n{"id":3,"op":"bye"}\n')
+            thread.join(10)
+        assert not thread.is_alive()
+        assert agent.gone.wait(10)
+    assert [json.loads(line)["id"] for line in out.getvalue().splitlines() if b'"ok"' in line] == [1, 2]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tomllib
+import tomlkit
 
 from handrail.config.load import load_project
 from handrail.errors import TaskFailedError, UsageError
@@ -84,7 +84,7 @@ def test_every_byte_of_an_existing_pyproject_stays(repository: Repository) -> No
     text = (root / "pyproject.toml").read_text()
     kept = [line for line in LIBRARY.splitlines() if not line.startswith(("dependencies", "dev"))]
     assert [line for line in text.splitlines() if line in kept][: len(kept)] == kept
-    declared = tomllib.loads(text)
+    declared = tomlkit.loads(text)
     assert declared["project"]["dependencies"] == ["flask", "gunicorn"]
     group = declared["dependency-groups"]["dev"]
     assert group[0] == "pytest>=8"
@@ -193,9 +193,9 @@ def test_tools_are_not_asked_of_pythons_on_which_they_do_not_run(repository: Rep
         {**SERVICE, "pyproject.toml": LIBRARY.replace('version = "1"', 'version = "1"\nrequires-python = ">=3.8"')}
     )
     init(root)
-    group = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    group = tomlkit.loads((root / "pyproject.toml").read_text())["dependency-groups"]["dev"]
     assert all(line.endswith("; python_version >= '3.10'") for line in group[1:])
-    uv = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]
+    uv = tomlkit.loads((root / "pyproject.toml").read_text())["tool"]["uv"]
     assert uv == {"environments": ["python_version >= '3.10' and sys_platform != 'win32'"]}
 
 
@@ -231,7 +231,7 @@ def test_a_setup_py_alone_is_built_as_pip_would_and_locked_by_uv(repository: Rep
         }
     )
     init(root)
-    declared = tomllib.loads((root / "pyproject.toml").read_text())
+    declared = tomlkit.loads((root / "pyproject.toml").read_text())
     assert declared["build-system"]["build-backend"] == "setuptools.build_meta:__legacy__"
     assert "shop-lib" in declared["dependency-groups"]["dev"]
     assert declared["tool"]["uv"]["sources"]["shop-lib"] == {"path": ".", "editable": True}
@@ -284,15 +284,15 @@ def test_tool_tables_that_stand_apart_are_no_hindrance(repository: Repository) -
     root = repository({**SERVICE, "pyproject.toml": apart})
     init(root)
     assert load_project(root).app == "shop"
-    assert tomllib.loads((root / "pyproject.toml").read_text())["tool"]["mypy"] == {"strict": True}
+    assert tomlkit.loads((root / "pyproject.toml").read_text())["tool"]["mypy"] == {"strict": True}
 
 
 def test_a_tree_without_a_project_table_tells_uv_for_which_pythons_to_lock(repository: Repository) -> None:
     root = repository({"requirements.txt": "flask\n", "main.py": APP})
     init(root)
-    workspace = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]
+    workspace = tomlkit.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]
     (member,) = workspace["members"]
-    declared = tomllib.loads((root / member / "pyproject.toml").read_text())
+    declared = tomlkit.loads((root / member / "pyproject.toml").read_text())
     assert declared["project"]["requires-python"] == ">=3.10"
     assert declared["tool"]["uv"] == {"package": False}
     before = files(root)

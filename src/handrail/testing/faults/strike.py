@@ -150,7 +150,8 @@ def look(scene: Scene, old: str, new: str, done: Finished, *, undecided: bool = 
             broken.append(
                 f"{host.name} serves {serving.release}, status says {row['release']}, running {row['running_release']}"
             )
-        last = scene.history(host)[-1]
+        # Events, such as another scale, are in the history, too, and are no releases.
+        last = [entry for entry in scene.history(host) if "to" in entry][-1]
         if last["to"] != serving.release:
             broken.append(f"{host.name} serves {serving.release}, its history says {last['to']}")
         if done.returncode == 0 and serving.version != new:
