@@ -40,6 +40,22 @@ def following(schedule, after):
     return None
 
 
+def await_signal(seconds):
+    """Return the number of a blocked signal that has come, or None after so many seconds."""
+    if hasattr(signal, "sigtimedwait"):
+        got = signal.sigtimedwait(SIGNALS, seconds)
+        return got.si_signo if got else None
+    # macOS has no such wait.
+    deadline = time.monotonic() + seconds
+    while True:
+        pending = signal.sigpending() & set(SIGNALS)
+        if pending:
+            return signal.sigwait(pending)
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(min(POLL, max(0.0, deadline - time.monotonic())))
+
+
 def matches_day(schedule, moment):
     if moment.month not in schedule["months"]:
         return False
@@ -93,8 +109,8 @@ class Scheduler:
     def wait(self, until):
         """Wait until a signal, the next time or the end of the run, whichever is first."""
         seconds = LONGEST_SLEEP if self.run is None else POLL
-        got = signal.sigtimedwait(SIGNALS, max(0.0, min(until, seconds)))
-        if got and got.si_signo == signal.SIGTERM:
+        got = await_signal(max(0.0, min(until, seconds)))
+        if got == signal.SIGTERM:
             self.ending = self.ending or time.time()
         elif got:
             self.wanted = True

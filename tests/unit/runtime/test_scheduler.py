@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,3 +137,20 @@ def test_a_run_that_takes_too_long_is_stopped(start: Start, tmp_path: Path, limi
 def test_a_schedule_that_never_comes_has_no_next_time() -> None:
     schedule = {"minutes": [0], "hours": [0], "days": [30], "months": [2], "weekdays": [*range(7)], "either_day": False}
     assert scheduler.following(schedule, 0.0) is None
+
+
+@pytest.mark.parametrize("system", ["this one", "macOS"])
+def test_a_blocked_signal_is_awaited_also_where_there_is_no_wait_with_a_limit(
+    system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system == "macOS":
+        monkeypatch.delattr(signal, "sigtimedwait", raising=False)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, scheduler.SIGNALS)
+    try:
+        assert scheduler.await_signal(0.0) is None
+        # To this thread: another one of the test run may not block it.
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        assert scheduler.await_signal(10.0) == signal.SIGUSR1
+        assert scheduler.await_signal(0.0) is None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
