@@ -124,7 +124,7 @@ class DeployProject:
         who = {
             f"GIT_{role}_{what}": "test@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
-        environment = {**_environment(), **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        environment = {**inner_environment(), **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         done = subprocess.run(
             ["git", *words], cwd=self.folder, env=environment, capture_output=True, text=True, check=True
         )
@@ -135,7 +135,7 @@ class DeployProject:
         return subprocess.Popen(
             [sys.executable, "-m", "invoke", *words],
             cwd=self.folder,
-            env={**_environment(), **(env or {})},
+            env={**inner_environment(), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -176,8 +176,13 @@ def finish(process: subprocess.Popen[str], timeout: float = 180) -> Finished:
     return Finished(["inv", *argv[3:]], process.returncode, stdout, stderr)
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OUTER)}
+def inner_environment(*further: str) -> dict[str, str]:
+    """Return this process's variables without what they would tell an inner run of CI, pytest or uv about themselves.
+
+    Args:
+        further: beginnings of more names that are left out.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith((*_OUTER, *further))}
 
 
 def _table(name: str, table: Mapping[str, Any]) -> str:

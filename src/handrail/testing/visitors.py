@@ -21,6 +21,7 @@ class Visitors:
         version: what the body of an answer says of the version that gave it.
         kept: for each thread of a host, whether it keeps its connection from request to request.
         pause: seconds between two requests of a thread.
+        timeout: seconds for one answer, after which the request is lost.
 
     Attributes:
         answers: how many there were, by version and status.
@@ -36,11 +37,13 @@ class Visitors:
         version: Callable[[str], str] = str,
         kept: Sequence[bool] = (True, True, False),
         pause: float = 0.0,
+        timeout: float = 10.0,
     ) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
         self.lost: list[str] = []
         self._version = version
         self._pause = pause
+        self._timeout = timeout
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._visit, args=(host.address, port, keeps)) for host in hosts for keeps in kept
@@ -75,7 +78,7 @@ class Visitors:
         connection: http.client.HTTPConnection | None = None
         while not self._stop.wait(self._pause):
             reused = connection is not None
-            connection = connection or http.client.HTTPConnection(address, port, timeout=10)
+            connection = connection or http.client.HTTPConnection(address, port, timeout=self._timeout)
             try:
                 connection.request("GET", "/")
                 answer = connection.getresponse()

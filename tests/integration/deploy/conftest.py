@@ -33,6 +33,13 @@ def new_project(tmp_path: Path, wheel_cache: Path, request: pytest.FixtureReques
         host.run("rm -f ~/sick", check=False)
 
 
+@pytest.fixture(params=["container_host", "sshd_host"])
+def host(request: pytest.FixtureRequest) -> Host:
+    """A host with systemd, and one with supervisor."""
+    found: Host = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture(params=["caddy", "nginx"])
 def proxy(request: pytest.FixtureRequest, container_host: ContainerHost) -> Iterator[str]:
     """Which web server stands in front; what tests made it serve is taken away afterwards."""

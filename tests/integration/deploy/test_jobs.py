@@ -32,13 +32,6 @@ raise SystemExit(int(code))
 """
 
 
-@pytest.fixture(params=["container_host", "sshd_host"])
-def host(request: pytest.FixtureRequest) -> Host:
-    """A host with systemd, and one with supervisor."""
-    found: Host = request.getfixturevalue(request.param)
-    return found
-
-
 @pytest.fixture
 def project(new_project, host: Host) -> TinyProject:
     table = {"command": "python3 job.py", "schedule": "30 3 1 1 *", "stop_timeout": 20}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,14 +17,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SITES = {"caddy": 8081, "nginx": 8082}
-
-
-@pytest.fixture(params=["caddy", "nginx"])
-def proxy(request: pytest.FixtureRequest, container_host: ContainerHost) -> Iterator[str]:
-    kind: str = request.param
-    container_host.run_as_root(f"systemctl start {kind}")
-    yield kind
-    container_host.run_as_root(f"rm -f /etc/caddy/handrail/* /etc/nginx/conf.d/handrail-*; systemctl reload {kind}")
 
 
 def ask(host: ContainerHost, kind: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
-from typing_extensions import Self
 
 from handrail.testing.host import Host, free_port
 from handrail.testing.project import DeployProject
+from handrail.testing.visitors import Visitors
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -40,33 +39,9 @@ def workers(project: DeployProject, host: Host) -> tuple[int, int]:
     return pid, len([line for line in listed if "resource_tracker" not in line])
 
 
-class Visitors:
-    """Asks again and again, each time on a new connection, from four threads; counts answers and failures."""
-
-    def __init__(self, host: Host, port: int) -> None:
-        self.host, self.port = host, port
-        self.good = 0
-        self.failed: list[str] = []
-        self.stop = threading.Event()
-        self.threads = [threading.Thread(target=self.ask) for _ in range(4)]
-
-    def ask(self) -> None:
-        while not self.stop.is_set():
-            answer = self.host.get(self.port)
-            if answer.status == 200:
-                self.good += 1
-            else:
-                self.failed.append(f"{answer.status} {answer.text}")
-
-    def __enter__(self) -> Self:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
+def visitors(host: Host, port: int) -> Visitors:
+    """Ask again and again, each time on a new connection, from four threads."""
+    return Visitors([host], port, kept=[False] * 4, timeout=5.0)
 
 
 def test_a_server_changes_its_workers_without_a_restart_and_without_a_failed_request(
@@ -86,17 +61,17 @@ def test_a_server_changes_its_workers_without_a_restart_and_without_a_failed_req
             scale(project, "web=2", "without a restart")
         pid, count = workers(project, sshd_host)
         assert count == 2
-        with Visitors(sshd_host, service["port"]) as growing:
+        with visitors(sshd_host, service["port"]) as growing:
             scale(project, "web=4", "without a restart")
             assert workers(project, sshd_host) == (pid, 4)
-        assert growing.failed == [], server
-        with Visitors(sshd_host, service["port"]) as shrinking:
+        assert growing.failures == [], server
+        with visitors(sshd_host, service["port"]) as shrinking:
             scale(project, "web=2", "without a restart")
             assert workers(project, sshd_host) == (pid, 2)
-        assert min(growing.good, shrinking.good) > 20
+        assert min(growing.answers["ok", 200], shrinking.answers["ok", 200]) > 20
         # A worker of uvicorn that ends closes what it has accepted and not yet heard a request on.
-        resets = [each for each in shrinking.failed if server == "uvicorn" and "reset by peer" in each]
-        assert shrinking.failed == resets, server
+        resets = [each for each in shrinking.failures if server == "uvicorn" and "reset by peer" in each]
+        assert shrinking.failures == resets, server
         assert len(resets) <= 4, "one for each visitor at most"
     scale(project, "web=1", "without a restart")
     project.deploy()

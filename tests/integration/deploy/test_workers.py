@@ -35,13 +35,6 @@ while True:
 """
 
 
-@pytest.fixture(params=["container_host", "sshd_host"])
-def host(request: pytest.FixtureRequest) -> Host:
-    """A host with systemd, and one with supervisor."""
-    found: Host = request.getfixturevalue(request.param)
-    return found
-
-
 @pytest.fixture
 def project(new_project, host: Host) -> TinyProject:
     made: TinyProject = new_project(host, **{"processes.worker": {"command": "python3 work.py", "instances": 2}})

@@ -21,24 +21,11 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from handrail.config.load import load_project
 from handrail.testing.host import free_port
+from handrail.testing.project import inner_environment
 
 # Each makes two environments, tests twice and deploys.
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
-# What CI and the outer run would tell the inner one about themselves.
-OUTER = (
-    "CI",
-    "GIT_",
-    "GITHUB_",
-    "HANDRAIL_",
-    "PYTEST_",
-    "COV_",
-    "COVERAGE_",
-    "VIRTUAL_ENV",
-    "INVOKE_",
-    "NOX",
-    "UV_PROJECT",
-)
 MERGED = {"pyproject.toml", ".gitignore", ".pre-commit-config.yaml"}
 
 
@@ -76,7 +63,7 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OUTER)}
+        self.environment = inner_environment("GIT_", "UV_PROJECT")
         scripts = str(Path(sys.executable).parent)
         self.environment["PATH"] = f"{scripts}{os.pathsep}{self.environment.get('PATH', '')}"
 

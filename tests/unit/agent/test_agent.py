@@ -128,6 +128,13 @@ class Client:
         self.call("verify")
         self.call("commit", deploy=f"deploy-{release}")
 
+    def prepare_a_second(self) -> None:
+        """Lock the host, let 1-abc serve, and prepare 2-def in a deploy d2: what comes next is its activation."""
+        self.lock()
+        self.deploy("1-abc")
+        self.begin("2-def", "d2")
+        self.prepare("2-def", {"code.txt": b"2"})
+
     def kill(self) -> None:
         """Kill the agent, and only it, as the out-of-memory killer would."""
         self.process.kill()
@@ -346,10 +353,7 @@ def test_a_committed_release_stays_when_everybody_is_gone(connect: Callable[[], 
 
 def test_a_host_whose_client_falls_silent_returns_when_the_lease_ends(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.deploy("1-abc")
-    client.begin("2-def", "d2")
-    client.prepare("2-def", {"code.txt": b"2"})
+    client.prepare_a_second()
     client.call("activate", service=None, lease=0.3)
     assert serves(app) == "2-def"
     wait_until(lambda: serves(app) == "1-abc")
@@ -365,10 +369,7 @@ def test_an_agent_that_was_frozen_does_not_switch_after_the_host_has_returned(
     connect: Callable[[], Client], app: Path
 ) -> None:
     client = connect()
-    client.lock()
-    client.deploy("1-abc")
-    client.begin("2-def", "d2")
-    client.prepare("2-def", {"code.txt": b"2"})
+    client.prepare_a_second()
     with (app / "tx" / "acting").open("w") as acting:
         fcntl.flock(acting, fcntl.LOCK_EX)
         client.send("activate", service=None, lease=0.3)
@@ -384,10 +385,7 @@ def test_an_agent_that_was_frozen_does_not_switch_after_the_host_has_returned(
 
 def test_pings_keep_an_activated_host_waiting(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.deploy("1-abc")
-    client.begin("2-def", "d2")
-    client.prepare("2-def", {"code.txt": b"2"})
+    client.prepare_a_second()
     client.call("activate", service=None, lease=0.6)
     for _ in range(12):
         client.stdin.write(b'{"op":"ping"}\n')
@@ -481,10 +479,7 @@ def test_a_committed_host_can_be_brought_back_by_the_agent_that_holds_its_lock(
     connect: Callable[[], Client], app: Path
 ) -> None:
     client = connect()
-    client.lock()
-    client.deploy("1-abc")
-    client.begin("2-def", "d2")
-    client.prepare("2-def", {"code.txt": b"2"})
+    client.prepare_a_second()
     client.call("activate", service=None, lease=60)
     client.call("commit", deploy="d2")
     started = time.monotonic()
@@ -562,10 +557,7 @@ def test_a_damaged_compiled_agent_is_passed_over_and_replaced(
 
 def test_the_guardian_returns_a_host_whose_agent_was_killed(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.deploy("1-abc")
-    client.begin("2-def", "d2")
-    client.prepare("2-def", {"code.txt": b"2"})
+    client.prepare_a_second()
     client.call("activate", service=None, lease=0.3)
     client.kill()
     wait_until(lambda: serves(app) == "1-abc")
@@ -594,10 +586,7 @@ def test_the_next_deploy_returns_a_host_whose_agent_and_guardian_were_killed(
     connect: Callable[[], Client], app: Path
 ) -> None:
     client = connect()
-    client.lock()
-    client.deploy("1-abc")
-    client.begin("2-def", "d2")
-    client.prepare("2-def", {"code.txt": b"2"})
+    client.prepare_a_second()
     client.call("activate", service=None, lease=60)
     os.kill(guardian_of(app), signal.SIGKILL)
     client.kill()
@@ -634,10 +623,7 @@ def test_a_hold_that_was_cut_short_is_finished_and_not_returned(connect: Callabl
 
 def test_a_client_can_return_a_host_whose_guardian_was_killed(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.deploy("1-abc")
-    client.begin("2-def", "d2")
-    client.prepare("2-def", {"code.txt": b"2"})
+    client.prepare_a_second()
     client.call("activate", service=None, lease=60)
     os.kill(guardian_of(app), signal.SIGKILL)
     assert client.call("return", deploy="d2", reason="test")["serves"] == "1-abc"
@@ -661,10 +647,7 @@ def test_another_connection_can_return_a_prepared_host_whose_agent_was_killed(
 
 def test_another_connection_can_commit_while_the_guardian_waits(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.deploy("1-abc")
-    client.begin("2-def", "d2")
-    client.prepare("2-def", {"code.txt": b"2"})
+    client.prepare_a_second()
     client.call("activate", service=None, lease=30)
     client.kill()
     other = connect()
