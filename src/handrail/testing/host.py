@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import shutil
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -210,12 +211,18 @@ def require_program(name: str, how: str) -> str:
     return path
 
 
+# Below what kernels take for outgoing connections, which would be in a service's way now and then; in steps, because a
+# service with two instances side by side takes the next port, too. The system's dice: some tests set Python's.
+_ports = iter(random.SystemRandom().sample(range(20000, 32000, 4), k=3000))
+
+
 def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback that nobody listened on a moment ago, and that was not returned before."""
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise HostUnavailableError("no TCP port from 20000 to 31999 is free")
 
 
 def answers_ssh(address: str, port: int) -> bool:

@@ -115,7 +115,7 @@ def test_getting_started_gets_somebody_started(project: Path) -> None:
 def test_the_way_from_a_fabfile_begins_as_its_page_says(project: Path) -> None:
     if not (project / "tasks.py").exists():
         for line in shell_lines("getting-started"):
-            if line.startswith(("printf", "echo .handrail", "git add")):
+            if line.startswith(("printf", "mkdir", "echo .handrail", "git add")):
                 run(line, project)
     said = {line: run(line, project) for line in shell_lines("migrating/fabfile") if not elsewhere(line)}
     assert "sandbox serves" in said["inv rollback --env sandbox"]
