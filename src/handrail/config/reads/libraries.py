@@ -5,12 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from handrail.config.reads import literals
-
-if TYPE_CHECKING:
-    from handrail.config.reads.module import Module
 
 ENVIRONS = "environs"
 DJANGO_ENVIRON = "django-environ"
@@ -57,7 +53,6 @@ class Call:
     name: ast.expr
     type: str
     default: ast.expr | None
-    required: bool
 
 
 def understand(node: ast.Call, library: str, method: str, scheme: Mapping[str, tuple[str, str | None]]) -> Call | None:
@@ -87,14 +82,11 @@ def understand(node: ast.Call, library: str, method: str, scheme: Mapping[str, t
         else:
             default = node.args[1]
     type_ = "url" if method in _URLS else _TYPES.get(method or getattr(cast, "id", ""), "")
-    has_default = default is not None
-    if spelled := literals.text(name):
-        planned = scheme.get(spelled)
-        if planned:
-            type_ = type_ or planned[0]
-            if planned[1] is not None and not has_default:
-                default, has_default = ast.copy_location(ast.Constant(planned[1]), node), True
-    return Call(name, type_, default, not has_default)
+    if planned := scheme.get(literals.text(name) or ""):
+        type_ = type_ or planned[0]
+        if planned[1] is not None and default is None:
+            default = ast.copy_location(ast.Constant(planned[1]), node)
+    return Call(name, type_, default)
 
 
 def _cast(node: ast.Call, library: str) -> Call | None:
@@ -108,16 +100,16 @@ def _cast(node: ast.Call, library: str) -> Call | None:
     type_ = _TYPES.get(getattr(cast, "id", ""), "")
     if isinstance(cast, ast.Name) and cast.id == "URL":
         type_ = "url"
-    return Call(name, type_, default, default is None)
+    return Call(name, type_, default)
 
 
-def scheme_of(node: ast.Call, module: Module) -> tuple[tuple[str, str, str | None], ...]:
-    """Return name, type and default of each keyword of ``environ.Env(DEBUG=(bool, False), PORT=int)``."""
-    found = []
+def scheme_of(node: ast.Call) -> dict[str, tuple[str, str | None]]:
+    """Return type and default by name of each keyword of ``environ.Env(DEBUG=(bool, False), PORT=int)``."""
+    found = {}
     for word in node.keywords:
         if word.arg is None or not word.arg.isupper():
             continue
         parts = word.value.elts if isinstance(word.value, ast.Tuple) else [word.value]
         type_ = _TYPES.get(getattr(parts[0], "id", ""), "")
-        found.append((word.arg, type_, literals.default_text(parts[1]) if len(parts) > 1 else None))
-    return tuple(found)
+        found[word.arg] = (type_, literals.default_text(parts[1]) if len(parts) > 1 else None)
+    return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from handrail.config.reads import libraries, literals
@@ -29,7 +29,7 @@ class Kind:
 
     library: str
     prefix: str = ""
-    scheme: tuple[tuple[str, str, str | None], ...] = ()
+    scheme: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     reader: str = ENVIRON
     index: int = 0
     named: str = ""
@@ -140,8 +140,8 @@ class Module(ast.NodeVisitor):
             return Kind(library, reader=library)
         module, _, name = dotted.rpartition(".")
         path = module.replace(".", "/")
-        for known, names in self.exports.items():
-            if module and name in names and (known == path or known.endswith(f"/{path}")):
+        for known, names in self.exports.items() if module else ():
+            if name in names and (known == path or known.endswith(f"/{path}")):
                 return names[name]
         return None
 
@@ -180,7 +180,7 @@ class Module(ast.NodeVisitor):
 
     def _made(self, node: ast.Call) -> Kind | None:
         if library := libraries.CLASSES.get(self.dotted(node.func)):
-            scheme = libraries.scheme_of(node, self) if library == libraries.DJANGO_ENVIRON else ()
+            scheme = libraries.scheme_of(node) if library == libraries.DJANGO_ENVIRON else {}
             prefix = next((word.value for word in node.keywords if word.arg in ("prefix", "env_prefix")), None)
             return Kind(library, literals.text(prefix) or "", scheme, library)
         if isinstance(node.func, ast.Name) and node.func.id == "dict" and node.args:
@@ -282,8 +282,10 @@ class Module(ast.NodeVisitor):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
                 name = call.func.value
                 if isinstance(name, ast.Name) and scope.get(name.id) != before.get(name.id):
-                    scope.pop(name.id, None)
-                    scope.update({key: value for key, value in before.items() if key == name.id})
+                    if name.id in before:
+                        scope[name.id] = before[name.id]
+                    else:
+                        del scope[name.id]
 
     visit_AsyncWith = visit_With  # noqa: N815
 
@@ -359,8 +361,8 @@ class Module(ast.NodeVisitor):
             default = literals.argument(node, 1, "default")
             needed = kind.required and default is None and not literals.is_caught(node, self.parents)
             self._found(node, literals.argument(node, 0, "key"), kind, default, required=needed)
-        elif call := libraries.understand(node, kind.library, method, {n: (t, d) for n, t, d in kind.scheme}):
-            self._found(node, call.name, kind, call.default, required=call.required, type_=call.type)
+        elif call := libraries.understand(node, kind.library, method, kind.scheme):
+            self._found(node, call.name, kind, call.default, required=call.default is None, type_=call.type)
 
     def _wrapped(self, node: ast.Call, kind: Kind) -> None:
         default = literals.argument(node, *kind.falls_back) if kind.falls_back else None
@@ -397,7 +399,7 @@ class Module(ast.NodeVisitor):
                     name=kind.prefix + each,
                     file=self.file,
                     line=node.lineno,
-                    reader=kind.reader if kind.library in (WRAPPER, GET, ENVIRON) else kind.library,
+                    reader=kind.reader,
                     type=type_ or used_as,
                     choices=choices if not type_ else (),
                     required=required and fallback is None,
@@ -425,7 +427,7 @@ class Module(ast.NodeVisitor):
         wrapper = Kind(
             WRAPPER,
             kind.prefix + literals.beginning(name),
-            reader=kind.reader if kind.library in (WRAPPER, GET, ENVIRON) else kind.library,
+            reader=kind.reader,
             index=every.index(parameter) - bound,
             named=parameter,
             falls_back=falls_back,

@@ -39,7 +39,7 @@ def fields(node: ast.ClassDef, kind: Kind, module: Module) -> Iterator[Read]:
     """Yield one read for each field, several where it has several aliases."""
     keeps_case = _option(node, "case_sensitive") == "true"
     delimiter = _option(node, "env_nested_delimiter") or ""
-    models = {each.name: each for each in ast.walk(_top(node, module)) if isinstance(each, ast.ClassDef)}
+    models = {each.name: each for each in ast.walk(module.source.tree) if isinstance(each, ast.ClassDef)}
     yield from _fields(node, kind.prefix, delimiter, models, module, keeps_case=keeps_case, depth=0)
 
 
@@ -128,13 +128,9 @@ def _option(node: ast.ClassDef, name: str) -> str | None:
     for statement in node.body:
         if isinstance(statement, ast.ClassDef) and statement.name == "Config":
             for inner in statement.body:
-                goals = [inner.target] if isinstance(inner, ast.AnnAssign) else getattr(inner, "targets", [])
-                if any(getattr(goal, "id", "") == name for goal in goals) and getattr(inner, "value", None):
-                    return literals.default_text(inner.value)  # type: ignore[attr-defined]
-        goals = [statement.target] if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [])
-        if not any(getattr(goal, "id", "") == "model_config" for goal in goals):
-            continue
-        value = getattr(statement, "value", None)
+                if (value := _given(inner, name)) is not None:
+                    return literals.default_text(value)
+        value = _given(statement, "model_config")
         if isinstance(value, ast.Call):
             given = next((word.value for word in value.keywords if word.arg == name), None)
         elif isinstance(value, ast.Dict):
@@ -147,7 +143,9 @@ def _option(node: ast.ClassDef, name: str) -> str | None:
     return next((literals.default_text(word.value) for word in node.keywords if word.arg == name), None)
 
 
-def _top(node: ast.AST, module: Module) -> ast.AST:
-    while (above := module.parents.get(node)) is not None:
-        node = above
-    return node
+def _given(statement: ast.stmt, name: str) -> ast.expr | None:
+    """Return what a statement assigns to ``name``; None where it does not."""
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return None
+    goals = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return statement.value if any(getattr(goal, "id", "") == name for goal in goals) else None
