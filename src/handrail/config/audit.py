@@ -190,12 +190,14 @@ def _types(contract: Contract, reads: Reads) -> Iterator[Diagnosis]:
 
 def mentioned(root: Path, runner: Runner) -> set[str]:
     """Return every word of the project's tracked text files that are neither Python, prose, locks nor the contract."""
-    result = runner.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=root, check=False)
+    from handrail.config.reads import known_to_git
+
+    names = known_to_git(root, runner)
     words: set[str] = set()
-    for name in result.stdout.split("\0") if result.returncode == 0 else ["pyproject.toml"]:
+    for name in ["pyproject.toml"] if names is None else names:
         path = root / name
         prose = name.endswith((".py", ".md", ".rst", ".svg")) or path.name in _LOCKS or name == FILE
-        if not name or prose or not path.is_file() or path.stat().st_size > _TOO_LARGE:
+        if prose or not path.is_file() or path.stat().st_size > _TOO_LARGE:
             continue
         text = path.read_text("utf-8", "replace")
         if name.startswith("env/"):

@@ -60,6 +60,14 @@ def codes(root: Path, **process: str) -> list[str]:
     return [f"{each.code} {each.level} {each.where}" for each in look(root, **process).findings]
 
 
+def test_a_machine_without_git_finds_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = codes(root)
+    (root / ".git").mkdir()
+    monkeypatch.setenv("PATH", "")
+
+    assert codes(root) == found
+
+
 def test_every_environment_is_looked_at_with_the_source_of_each_value(root: Path) -> None:
     found = look(root, KEY="from-outside")
     rows = {row.name: row for row in found.rows}

@@ -8,7 +8,7 @@ only the running program knows is an `OpenRead`.
 """
 
 from handrail.config.reads.model import OpenRead, Read, Reads, is_secret_name, is_shipped, is_system_name
-from handrail.config.reads.scan import python_files, read_source, read_sources, scan
+from handrail.config.reads.scan import known_to_git, python_files, read_source, read_sources, scan
 
 __all__ = [
     "OpenRead",
@@ -17,6 +17,7 @@ __all__ = [
     "is_secret_name",
     "is_shipped",
     "is_system_name",
+    "known_to_git",
     "python_files",
     "read_source",
     "read_sources",

@@ -26,7 +26,7 @@ def scan(root: Path, runner: Runner | None = None) -> Reads:
 
 def python_files(root: Path, runner: Runner | None = None) -> list[str]:
     """Return the Python files of the project, sorted: those that git tracks or would add, else all that are there."""
-    names = _known_to_git(root, runner)
+    names = known_to_git(root, runner)
     if names is None:
         names = list(_walked(root))
     return sorted(name for name in set(names) if name.endswith(".py") and (root / name).is_file())
@@ -71,8 +71,8 @@ def read_sources(texts: Mapping[str, str]) -> Reads:
             for file, text in texts.items()
             if file not in found
             and (
-                any(name in text for name in readers if "import" in text)
-                or f"/{_module_path(file)}".endswith(tuple(imported) or ("\0",))
+                ("import" in text and any(name in text for name in readers))
+                or f"/{_module_path(file)}".endswith(tuple(imported))
             )
         }
         if not todo:
@@ -103,13 +103,14 @@ def _module_path(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__")
 
 
-def _known_to_git(root: Path, runner: Runner | None) -> list[str] | None:
+def known_to_git(root: Path, runner: Runner | None = None) -> list[str] | None:
+    """Return the files that git tracks or would add; None where there is no repository, or no git."""
     if not any((folder / ".git").exists() for folder in (root, *root.resolve().parents)):
         return None
     from handrail.commands import Runner
     from handrail.errors import HandrailError
 
-    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.py"]
+    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         result = (runner or Runner()).run(argv, cwd=root, check=False)
     except HandrailError:
