@@ -38,6 +38,7 @@ def take(root: Path, project: Project, runner: Runner, environ: Mapping[str, str
     """Return the fingerprint of this machine, for this project."""
     from datetime import datetime, timezone
 
+    from handrail.build.cache import digest_file
     from handrail.build.git import read_git
     from handrail.setup.prerequisites import look, prerequisites
 
@@ -48,7 +49,7 @@ def take(root: Path, project: Project, runner: Runner, environ: Mapping[str, str
         "app": project.app,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "git": {"commit": git.commit, "branch": git.branch, "dirty": git.dirty, "autocrlf": _autocrlf(root, runner)},
-        "lock": {name: _digest(root / name) for name in ("uv.lock", "pyproject.toml") if (root / name).is_file()},
+        "lock": {name: digest_file(root / name) for name in ("uv.lock", "pyproject.toml") if (root / name).is_file()},
         "python": _python(),
         "packages": _packages(),
         "tools": {each.prerequisite.name: each.version for each in look(prerequisites(project), runner)},
@@ -178,10 +179,6 @@ def _keyed(app: str, value: str) -> str:
     """Return a short digest, keyed by the project: no table of common values fits it."""
     key = f"handrail fingerprint of {app}".encode()
     return hmac.new(key, value.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:16]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _autocrlf(root: Path, runner: Runner) -> str:
