@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from handrail.config.explain import shown
-from handrail.errors import did_you_mean
+from handrail.config.explain import near, shown
 
 DIRECTIVES = frozenset(
     [
@@ -147,9 +146,8 @@ def directive_problems(unit: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     for name, value in unit.items():
         if name not in DIRECTIVES:
             why = _OWN.get(name) or ("a unit starts the release's launcher alone" if name.startswith("Exec") else "")
-            near = did_you_mean(name, DIRECTIVES)
-            near = near if "did you mean" in near else ", or none that a project may set"
-            told = f"cannot be set here: {why}" if why else f"is unknown{near}"
+            hint = near(name, DIRECTIVES) or ", or none that a project may set"
+            told = f"cannot be set here: {why}" if why else f"is unknown{hint}"
             yield name, f"unit directive {shown(name)} {told}"
         for line in directive_lines(name, value):
             # A line end would begin a directive of its own, and so would a backslash at the end with the next line.

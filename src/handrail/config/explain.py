@@ -8,6 +8,7 @@ judge.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from handrail.config.locate import KeyPath
@@ -50,7 +51,7 @@ def explain(error: msgspec.ValidationError, data: object, schema: type) -> tuple
     if message.startswith("Invalid enum value"):
         # An empty one stands for "not declared", which nobody would write.
         known = [word for word in kind.values if word]
-        return path, f"{name} is {shown(found)}, expected one of {', '.join(known)}{_near(found, known)}"
+        return path, f"{name} is {shown(found)}, expected one of {', '.join(known)}{near(found, known)}"
     if match := re.match(r"Expected `([^`]*)`, got `([^`]*)`", message):
         wanted = _WORDS.get(match[1].removesuffix(" | null"), match[1])
         got = _WORDS.get(match[2], match[2])
@@ -81,6 +82,12 @@ def shown(value: object) -> str:
         return "a number of more than 15 digits"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def near(found: object, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known word, or "", where the list of all would not be read."""
+    hint = did_you_mean(str(found), known)
+    return hint if "did you mean" in hint else ""
 
 
 def _offending_path(message: str, data: object, schema: type) -> KeyPath:
@@ -136,11 +143,6 @@ def _type_at(schema: type, path: KeyPath) -> Any:
         elif isinstance(kind, inspect.ListType):
             kind = kind.item_type
     return kind
-
-
-def _near(found: object, known: list[str]) -> str:
-    hint = did_you_mean(str(found), known)
-    return hint if "did you mean" in hint else ""
 
 
 def _rewritten(found: object, wanted: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from handrail.config.contract import Contract, load_contract
 from handrail.config.envfile import Entry, interpolate, read_entries
+from handrail.config.explain import near
 from handrail.config.rules import ENVIRONMENT_NAME, VARIABLE_NAME
 from handrail.config.secret import Secret
 from handrail.errors import ConfigError, UsageError, did_you_mean
@@ -103,10 +104,8 @@ class Values(Mapping[str, Value]):
         looked = f"looked in {', '.join(self.looked_in)}"
         if not VARIABLE_NAME.fullmatch(name):
             return ConfigError(f"{where}: expected ${{NAME}} with a name of letters, digits and _")
-        hint = did_you_mean(name, self._values)
-        hint = hint if "did you mean" in hint else ""
         return ConfigError(
-            f"{where}: ${{{name}}} is not set{hint}; {looked}",
+            f"{where}: ${{{name}}} is not set{near(name, self._values)}; {looked}",
             next_step=f"set {name} in one of these places, or write ${{{name}:-default}}",
         )
 
@@ -171,8 +170,7 @@ class _Loader:
             where = f"{file}:{entry.line}"
             self.in_files.add(entry.name)
             if declared and entry.name not in declared:
-                hint = did_you_mean(entry.name, declared)
-                hint = hint if "did you mean" in hint else ""
+                hint = near(entry.name, declared)
                 self.values.warnings.append(f"{where}: {entry.name} is not declared in env/example.env{hint}")
             # The sandbox lives on this machine only, so its secrets may be known to everybody.
             is_exposed = not is_secrets_file and self.values.environment != "sandbox"
