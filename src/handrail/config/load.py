@@ -65,11 +65,7 @@ def load_project(root: Path) -> Project:
     from handrail.config.schema import Project
 
     text = read_text(root, FILE)
-    try:
-        document = parse_toml(text)
-    except ValueError as error:
-        raise ConfigError(_syntax_message(str(error), text)) from None
-    declared = _declared(document)
+    declared = _declared(parse_pyproject(text))
     if declared is None:
         raise ConfigError(f"{FILE} has no [tool.handrail] table", next_step=_ADOPT)
 
@@ -119,6 +115,18 @@ def parse_toml(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return document
+
+
+def parse_pyproject(text: str) -> dict[str, Any]:
+    """Return the decoded pyproject.toml.
+
+    Raises:
+        ConfigError: ``pyproject.toml:LINE: …`` where it is not TOML.
+    """
+    try:
+        return parse_toml(text)
+    except ValueError as error:
+        raise ConfigError(_syntax_message(str(error), text)) from None
 
 
 def read_text(root: Path, name: str) -> str:

@@ -2,7 +2,7 @@
 
 tomllib gives values without positions, and an error without a line sends people searching. This scanner
 walks a document that tomllib has already accepted, so it only has to recognise where keys, strings and
-brackets begin and end; it never judges. It runs only when there is an error to report.
+brackets begin and end; it never judges. It runs only where a line is asked for: for an error, or a finding of parity.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
 
 KeyPath = tuple[str | int, ...]
 """Keys and list indexes from the document's root: ``("tool", "handrail", "smoke", 0, "path")``."""
@@ -34,7 +35,11 @@ def line_of(text: str, path: KeyPath) -> int:
         text: a TOML document that parses.
         path: keys and list indexes from the root.
     """
-    lines = key_lines(text)
+    return line_in(key_lines(text), path)
+
+
+def line_in(lines: Mapping[KeyPath, int], path: KeyPath) -> int:
+    """Return what `line_of` does, from the lines that `key_lines` has found: for more than one question."""
     for length in range(len(path), 0, -1):
         if path[:length] in lines:
             return lines[path[:length]]

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handrail.config.load import FILE, parse_toml, read_text
-from handrail.config.locate import KeyPath, key_lines
-from handrail.errors import ConfigError
+from handrail.config.load import FILE, parse_pyproject, read_text
+from handrail.config.locate import key_lines, line_in
 from handrail.parity.workflows import Text
 
 _NONE = Text("", 0)
@@ -43,20 +42,17 @@ def read_declared(root: Path) -> Declared:
     if not (root / FILE).is_file():
         return Declared()
     text = read_text(root, FILE)
-    try:
-        document = parse_toml(text)
-    except ValueError as error:
-        raise ConfigError(f"{FILE}: not valid TOML: {error}") from None
+    document = parse_pyproject(text)
     lines = key_lines(text)
 
     def one(*path: str) -> Text:
         value = _at(document, path)
-        return Text(value, lines.get(path, 0)) if isinstance(value, str) else _NONE
+        return Text(value, line_in(lines, path)) if isinstance(value, str) else _NONE
 
     def many(*path: str) -> list[Text]:
         values = _at(document, path)
         values = values if isinstance(values, list) else []
-        return [Text(value, _line(lines, (*path, n))) for n, value in enumerate(values) if isinstance(value, str)]
+        return [Text(value, line_in(lines, (*path, n))) for n, value in enumerate(values) if isinstance(value, str)]
 
     found = [
         (match[1], each.line) for each in many("project", "classifiers") if (match := _CLASSIFIER.fullmatch(each.text))
@@ -88,9 +84,3 @@ def _at(document: Any, path: tuple[str, ...]) -> Any:
 def _table(document: Any, path: tuple[str, ...]) -> dict[str, Any]:
     found = _at(document, path)
     return found if isinstance(found, dict) else {}
-
-
-def _line(lines: dict[KeyPath, int], path: KeyPath) -> int:
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, 0)
