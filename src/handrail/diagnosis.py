@@ -6,10 +6,12 @@ A repair is data, so that it can be shown before it is carried out, and only wha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["error", "warning", "notice"]
+_PLACE = re.compile(r"([^:]+\.[a-z]+):(\d+)\b(?:: )?")
 
 
 @dataclass(frozen=True)
@@ -99,3 +101,15 @@ class Diagnosis:
         """Return it for ``--json``."""
         facts = {name: getattr(self, name) for name in ("code", "level", "message", "file", "line", "host", "mend")}
         return {**facts, "repair": self.repair.sentence if self.repair else ""}
+
+
+def located(code: str, level: Level, message: str, mend: str = "") -> Diagnosis:
+    """Return the finding that a message of the form ``FILE:LINE: …`` tells; one without a place keeps its words."""
+    file, line, rest = place_in(message)
+    return Diagnosis(code, level, rest, file, line, mend=mend)
+
+
+def place_in(text: str) -> tuple[str, int, str]:
+    """Return the ``FILE:LINE`` with which a text begins, and what follows; ("", 0, ``text``) where it does not."""
+    match = _PLACE.match(text)
+    return (match[1], int(match[2]), text[match.end() :]) if match else ("", 0, text)

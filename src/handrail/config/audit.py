@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from handrail.config.contract import FILE, Contract, Variable, load_contract
 from handrail.config.secret import Secret
 from handrail.config.values import Values, load_values
-from handrail.diagnosis import Diagnosis
+from handrail.diagnosis import Diagnosis, located, place_in
 from handrail.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def audit(root: Path, project: Project, process: Mapping[str, str], runner: Runn
             everything[name] = load_values(root, name, process=process)
             resolve(project, name, everything[name])
         except ConfigError as error:
-            findings.append(_of_error(error, "env-unresolved"))
+            findings.append(located("env-unresolved", "error", error.message, error.next_step))
     for name, values in everything.items():
         findings += _of_values(contract, values, name)
     findings += undeclared(contract, reads, has_service=project.service is not None)
@@ -109,15 +109,13 @@ def _of_values(contract: Contract, values: Values, environment: str) -> Iterator
             value = values[variable.name]
             is_secret = isinstance(value.value, Secret)
             seen = "has a secret value that does not fit" if is_secret else f"is {value.text[:60]!r}"
-            file, line = _place(value.source)
+            file, line, _ = place_in(value.source)
             yield Diagnosis(
                 "env-wrong-type", "error", f"{variable.name} {seen} {where}", file or FILE,
                 line if file else variable.line, mend=f"change it where it is set: {value.source}",
             )  # fmt: skip
     for warning in values.warnings:
-        place, _, message = warning.partition(": ")
-        file, line = _place(place)
-        yield Diagnosis("env-file", "warning", message if file else warning, file, line)
+        yield located("env-file", "warning", warning)
 
 
 def undeclared(contract: Contract, reads: Reads, *, has_service: bool) -> Iterator[Diagnosis]:
@@ -224,14 +222,3 @@ def _state(variable: Variable, values: Values) -> str:
     if value is None or not value.text:
         return "MISSING" if variable.needed_by else ""
     return "" if variable.accepts(value.text) else "WRONG"
-
-
-def _of_error(error: ConfigError, code: str) -> Diagnosis:
-    place, _, message = error.message.partition(": ")
-    file, line = _place(place)
-    return Diagnosis(code, "error", message if file else error.message, file, line, mend=error.next_step)
-
-
-def _place(text: str) -> tuple[str, int]:
-    match = re.match(r"([^\s:]+\.[a-z]+):(\d+)", text)
-    return (match[1], int(match[2])) if match else ("", 0)

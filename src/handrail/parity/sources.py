@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from handrail.diagnosis import Diagnosis
+from handrail.diagnosis import Diagnosis, located
 from handrail.errors import ConfigError
 from handrail.parity.declared import Declared, read_declared
 from handrail.parity.hooks import Repository, read_hooks
@@ -16,6 +17,8 @@ from handrail.parity.workflows import Workflow, read_workflow, workflow_files
 
 if TYPE_CHECKING:
     from handrail.config.schema import Project
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -42,30 +45,22 @@ def read_all(root: Path, project: Project, tools: tuple[str, ...]) -> Sources:
     """Read the files; one that cannot be read is a finding and counts as empty."""
     problems: list[Diagnosis] = []
 
-    def failed(error: ConfigError) -> None:
-        place, _, message = error.message.partition(": ")
-        file, _, line = place.partition(":")
-        problems.append(Diagnosis("file-not-read", "error", message, file, int(line) if line.isdigit() else 0))
-
-    workflows: list[Workflow] = []
-    for name in workflow_files(root):
+    def read(reader: Callable[..., Found], instead: Found, *more: str) -> Found:
         try:
-            workflows.append(read_workflow(root, name))
+            return reader(root, *more)
         except ConfigError as error:
-            failed(error)
-    hooks: list[Repository] = []
-    try:
-        hooks = read_hooks(root)
-    except ConfigError as error:
-        failed(error)
-    declared = Declared()
-    try:
-        declared = read_declared(root)
-    except ConfigError as error:
-        failed(error)
-    sessions = Sessions()
-    try:
-        sessions = read_sessions(root)
-    except ConfigError as error:
-        failed(error)
-    return Sources(root, project, tools, workflows, hooks, declared, read_lock(root), sessions, problems)
+            problems.append(located("file-not-read", "error", error.message))
+            return instead
+
+    workflows = [read(read_workflow, None, name) for name in workflow_files(root)]
+    return Sources(
+        root,
+        project,
+        tools,
+        [workflow for workflow in workflows if workflow is not None],
+        read(read_hooks, []),
+        read(read_declared, Declared()),
+        read_lock(root),
+        read(read_sessions, Sessions()),
+        problems,
+    )

@@ -283,6 +283,13 @@ def test_a_noxfile_that_python_cannot_read_is_named_with_its_line(repository: Re
     assert repository.found() == ["file-not-read noxfile.py:2"]
 
 
+def test_a_file_that_cannot_be_read_is_named_and_told_why(repository: Repository) -> None:
+    (repository.root / ".github" / "workflows" / "gone.yml").symlink_to("nowhere.yml")
+
+    (finding,) = (each for each in repository.look() if each.code == "file-not-read")
+    assert finding.message.startswith(".github/workflows/gone.yml does not exist in ")
+
+
 def test_what_a_project_accepts_is_silent_where_it_stands(repository: Repository) -> None:
     repository.change(CI_FILE, STEP, STEP + "      - run: make # handrail: ignore[run-not-a-task]\n")
     assert repository.found() == []
