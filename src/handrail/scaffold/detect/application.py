@@ -10,7 +10,6 @@ from handrail.scaffold.detect.sources import Sources, dotted
 from handrail.scaffold.facts import Entry, Framework, Package
 
 _CLASSES: dict[str, Framework] = {"Flask": "flask", "FastAPI": "fastapi", "Starlette": "starlette"}
-_MODULES: dict[str, Framework] = {"flask": "flask", "fastapi": "fastapi", "starlette": "starlette"}
 _NAMES = ("application", "app", "api", "server")
 _FILES = ("wsgi", "asgi", "main", "app", "application", "server", "core", "api", "web", "__init__")
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "app_factory", "create_application")
@@ -36,10 +35,13 @@ def _server_modules(
     known = {entry.target for entry, _ in found}
     more = []
     for file in sources.program:
-        tree = sources.tree(file) if PurePosixPath(file).stem in ("wsgi", "asgi") else None
-        for name in _NAMES if tree else ():
+        if PurePosixPath(file).stem not in ("wsgi", "asgi"):
+            continue
+        tree = sources.tree(file)
+        offered = _offered(tree) if tree else set()
+        for name in _NAMES:
             entry = Entry(module_name(sources, file, package), name, file=file)
-            if tree and name in _offered(tree) and entry.target not in known:
+            if name in offered and entry.target not in known:
                 more.append((entry, found[0][1]))
                 break
     return more
@@ -73,8 +75,8 @@ def module_name(sources: Sources, file: str, package: Package) -> str:
 def _in_module(tree: ast.Module) -> Iterator[tuple[str, Framework, bool]]:
     """Yield name, framework and whether it is a factory, of what a module offers."""
     known = _imported(tree)
-    factories = {node.name: framework for node in tree.body if (framework := _made_by(node, known)) is not None
-                 and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}  # fmt: skip
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    factories = {node.name: framework for node in functions if (framework := _made_by(node, known))}
     for node in tree.body:
         target, value = _assigned(node)
         if not target or not isinstance(value, ast.Call):
@@ -91,17 +93,17 @@ def _in_module(tree: ast.Module) -> Iterator[tuple[str, Framework, bool]]:
 def _imported(tree: ast.Module) -> dict[str, Framework]:
     """Return the names under which the module knows the frameworks' classes."""
     known: dict[str, Framework] = {}
+    modules = set(_CLASSES.values())
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] in _MODULES:
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] in modules:
             for alias in node.names:
                 if alias.name in _CLASSES:
                     known[alias.asname or alias.name] = _CLASSES[alias.name]
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name in _MODULES:
-                    for name, framework in _CLASSES.items():
-                        if framework == _MODULES[alias.name]:
-                            known[f"{alias.asname or alias.name}.{name}"] = framework
+                for name, framework in _CLASSES.items():
+                    if framework == alias.name:
+                        known[f"{alias.asname or alias.name}.{name}"] = framework
     return known
 
 
@@ -113,10 +115,8 @@ def _assigned(node: ast.stmt) -> tuple[str, ast.expr | None]:
     return "", None
 
 
-def _made_by(node: ast.stmt, known: dict[str, Framework]) -> Framework | None:
+def _made_by(node: ast.FunctionDef, known: dict[str, Framework]) -> Framework | None:
     """Return the framework of a function that makes an application and can be called without arguments."""
-    if not isinstance(node, ast.FunctionDef):
-        return None
     needed = len(node.args.posonlyargs) + len(node.args.args) - len(node.args.defaults)
     if needed > 0 or any(default is None for default in node.args.kw_defaults):
         return None
