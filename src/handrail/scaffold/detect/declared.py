@@ -128,12 +128,18 @@ def _poetry_version(text: str) -> str:
     return f">={version},<{'.'.join(map(str, upper))}"
 
 
-def _setup_cfg(text: str) -> dict[str, Any]:
+def parse_ini(text: str) -> configparser.ConfigParser:
+    """Return the sections of a setup.cfg or tox.ini; none where the text cannot be read."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string(text)
     except configparser.Error:
-        return {}
+        return configparser.ConfigParser()
+    return parser
+
+
+def _setup_cfg(text: str) -> dict[str, Any]:
+    parser = parse_ini(text)
     found: dict[str, Any] = {}
     for section in ("metadata", "options"):
         if parser.has_section(section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from handrail.parity.locked import canonical
 from handrail.scaffold.detect.declared import Declared
 
 WSGI = ("gunicorn", "waitress", "granian")
@@ -23,4 +24,4 @@ def find_server(declared: Declared, *, is_async: bool, lines: tuple[str, ...] = 
 def requirement_name(line: str) -> str:
     """Return the normalized name of a requirement line; empty where it has none."""
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", line)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+    return canonical(match[1]) if match else ""

@@ -22,7 +22,6 @@ _BESIDE_FILES = {
     "noxfile.py",
     "tasks.py",
     "fabfile.py",
-    "tests.py",
     "ez_setup.py",
     "manage.py",
 }
@@ -53,17 +52,16 @@ class Sources:
     def is_beside(self, name: str) -> bool:
         """Return whether a file stands beside the program: a test, an example, documentation, a build script."""
         path = PurePosixPath(name)
-        if path.name in _BESIDE_FILES or path.name.startswith("test_") or path.stem.endswith("_test"):
-            return True
-        return self.is_folder_beside(str(path.parent))
+        return path.name in _BESIDE_FILES or is_test(name) or self.is_folder_beside(str(path.parent))
 
     def is_folder_beside(self, folder: str) -> bool:
         """Return whether all of a folder stands beside the program."""
         path = PurePosixPath(folder)
         for place in (path, *path.parents):
             part = place.name.lower()
-            is_package = (self.root / place / "__init__.py").is_file()
-            if part in _NEVER_PROGRAM or (part in _SELDOM_PROGRAM and not is_package):
+            if part in _NEVER_PROGRAM:
+                return True
+            if part in _SELDOM_PROGRAM and not (self.root / place / "__init__.py").is_file():
                 return True
         return False
 
@@ -101,6 +99,12 @@ class Sources:
                 path = here / name
                 if name.endswith(".py") and not path.is_symlink() and path.stat().st_size <= LARGEST:
                     yield path.relative_to(self.root).as_posix()
+
+
+def is_test(name: str) -> bool:
+    """Return whether a file is called as tests are."""
+    path = PurePosixPath(name)
+    return path.name.startswith("test_") or path.stem.endswith("_test") or path.name == "tests.py"
 
 
 def dotted(node: ast.AST) -> str:

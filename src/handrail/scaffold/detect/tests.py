@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from pathlib import PurePosixPath
 
-from handrail.scaffold.detect.declared import Declared, lines, poetry_line, table
-from handrail.scaffold.detect.sources import Sources
+from handrail.scaffold.detect.declared import Declared, lines, parse_ini, poetry_line, table
+from handrail.scaffold.detect.server import requirement_name
+from handrail.scaffold.detect.sources import Sources, is_test
 from handrail.scaffold.facts import RunnerKind, Tests
 
 _GROUPS = ("test", "tests", "testing")
@@ -22,13 +22,12 @@ _FILES = (
 )  # fmt: skip
 # They would run the tests from outside, or they are what Handrail does.
 _NOT_NEEDED = {"tox", "pip", "setuptools", "wheel", "build", "twine", "hatch", "pip-tools", "nose", "nose2"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def find_tests(sources: Sources, declared: Declared, manage: str) -> Tests:
     """Return how the project is tested; ``manage`` is the path of Django's manage.py, or empty."""
     needs = _needs(sources, declared)
-    names = {_name(line) for line in [*needs, *declared.dependencies, *declared.extras, *_grouped(declared)]}
+    names = {requirement_name(line) for line in [*needs, *declared.dependencies, *declared.extras, *_grouped(declared)]}
     folder = _folder(sources)
     return Tests(
         folder=folder,
@@ -39,16 +38,11 @@ def find_tests(sources: Sources, declared: Declared, manage: str) -> Tests:
 
 
 def _folder(sources: Sources) -> str:
-    files = [name for name in sources.files if _is_test(name)]
+    files = [name for name in sources.files if is_test(name)]
     if not files:
         return ""
     tops = [PurePosixPath(name).parts[0] for name in files if "/" in name]
     return next((top for top in ("tests", "test") if top in tops), "") or str(PurePosixPath(files[0]).parent)
-
-
-def _is_test(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.name.startswith("test_") or path.stem.endswith("_test") or path.name == "tests.py"
 
 
 def _runner(sources: Sources, declared: Declared, names: set[str], folder: str, manage: str) -> RunnerKind:
@@ -85,19 +79,14 @@ def _needs(sources: Sources, declared: Declared) -> list[str]:
     found += [poetry_line(*item) for item in table(declared.poetry, "dev-dependencies").items()]
     chosen: dict[str, str] = {}
     for line in found:
-        chosen.setdefault(_name(line), line)
-    own = {_name(line) for line in declared.dependencies}
+        chosen.setdefault(requirement_name(line), line)
+    own = {requirement_name(line) for line in declared.dependencies}
     return [line for name, line in chosen.items() if name and name not in _NOT_NEEDED | own and "://" not in line]
 
 
 def _tox(sources: Sources) -> list[str]:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read_string(sources.text("tox.ini"))
-    except configparser.Error:
-        return []
     found = []
-    for line in lines(parser.get("testenv", "deps", fallback="")):
+    for line in lines(parse_ini(sources.text("tox.ini")).get("testenv", "deps", fallback="")):
         if match := re.match(r"-r\s*(?:\{toxinidir\}/)?(\S+)", line):
             # The file that it was compiled from, where there is one.
             names = (str(PurePosixPath(match[1]).with_suffix(".in")), match[1])
@@ -121,8 +110,3 @@ def requirement_lines(text: str) -> list[str]:
 
 def _grouped(declared: Declared) -> list[str]:
     return [line for group in declared.groups.values() for line in lines(group)]
-
-
-def _name(line: str) -> str:
-    match = _NAME.match(line)
-    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""
