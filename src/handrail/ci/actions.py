@@ -79,17 +79,15 @@ def _fetch(action: str, folder: Path, runner: Runner) -> None:
     target = folder / action
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as temporary:
-        git = ["git", "-C", temporary]
+        work = Path(temporary, "action")
+        work.mkdir()
+        git = ["git", "-C", str(work)]
         runner.run([*git, "init", "--quiet"])
         runner.run([*git, "fetch", "--quiet", "--depth", "1", f"{server}/{repository}", ref])
         runner.run([*git, "checkout", "--quiet", "FETCH_HEAD"])
-        shutil.rmtree(Path(temporary, ".git"))
+        shutil.rmtree(work / ".git")
         # The folder appears in one step: half an action must not count as one.
-        complete = Path(temporary).with_name(f"{Path(temporary).name}-done")
-        Path(temporary).rename(complete)
-        Path(temporary).mkdir()
-        complete.chmod(0o755)
-        complete.rename(target)
+        work.rename(target)
 
 
 def definition(folder: Path) -> dict[str, Any]:
