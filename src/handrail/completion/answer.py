@@ -17,6 +17,8 @@ import sys
 
 FORMAT = "handrail completion 1"
 FILES, UNKNOWN = 10, 3
+# Where Invoke looks for the tasks of a folder.
+TASKS = ("tasks.py", os.path.join("tasks", "__init__.py"))
 
 # Of Invoke itself, before the first task; the ones that choose another collection are left to Invoke.
 CORE = [
@@ -59,6 +61,10 @@ class Cache:
 
     def is_fresh(self, path: str) -> bool:
         return self.stamps.get(path) == stamp(path)
+
+    def has_fresh_tasks(self) -> bool:
+        """Return whether no file has changed that the tasks were made from."""
+        return all(self.is_fresh(file) for file in self.stamps if file != self.pyproject)
 
 
 def main() -> None:
@@ -210,7 +216,7 @@ def fresh_cache(root: str) -> Cache | None:
     """Return the cache of the tasks in ``root``, written again where it must be; None: there is nothing to say."""
     path = cache_path(root)
     cache = read_cache(path, root)
-    if cache is None or not all(cache.is_fresh(file) for file in cache.stamps if file != cache.pyproject):
+    if cache is None or not cache.has_fresh_tasks():
         cache = rewritten(path, root, cache)
     if cache is not None and cache.pyproject and not cache.is_fresh(cache.pyproject):
         from handrail.completion.refresh import with_new_words
@@ -225,7 +231,7 @@ def rewritten(path: str, root: str, old: Cache | None) -> Cache | None:
 
     run_tasks(root)
     cache = read_cache(path, root)
-    if cache is None or not all(cache.is_fresh(file) for file in cache.stamps if file != cache.pyproject):
+    if cache is None or not cache.has_fresh_tasks():
         keep(path, root, old)
         return old
     return cache
@@ -241,7 +247,7 @@ def tasks_folder(start: str) -> str:
     """Return the nearest folder with a tasks.py or a tasks package, as Invoke looks for them; ``""``: none."""
     folder = start
     while True:
-        for name in ("tasks.py", os.path.join("tasks", "__init__.py")):
+        for name in TASKS:
             if os.path.isfile(os.path.join(folder, name)):
                 return folder
         parent = os.path.dirname(folder)

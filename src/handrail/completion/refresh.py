@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from handrail.completion.answer import FORMAT, Cache, read_cache, stamp
+from handrail.completion.answer import FORMAT, TASKS, Cache, read_cache, stamp
 
 _SECONDS = 10.0
 
@@ -29,7 +29,7 @@ def run_tasks(root: str) -> None:
 def keep(path: str, root: str, old: Cache | None) -> None:
     """Write ``old`` with today's stamps, so that a tasks.py that cannot be loaded is not tried at every key press."""
     if old is None:
-        files = [os.path.join(root, name) for name in ("tasks.py", os.path.join("tasks", "__init__.py"))]
+        files = [os.path.join(root, name) for name in TASKS]
         lines = [f"file\t{stamp(file)}\t{file}" for file in files if os.path.isfile(file)]
         write(path, [f"{FORMAT}\t{root}\t{sys.prefix}", *lines])
         return

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Literal, get_args
+from typing import Literal
 
 Shell = Literal["bash", "zsh", "fish"]
-SHELLS: tuple[Shell, ...] = get_args(Shell)
 
 INSTALL = {
     "bash": "inv completion bash >> ~/.bashrc",
