@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handrail.scaffold.detect.server import requirement_name
 from handrail.scaffold.write.choices import Choices
+from handrail.scaffold.write.service import default_server
 
 _MARKER = "python_version >= '3.10'"
 
@@ -42,7 +43,7 @@ def server_line(choices: Choices) -> str:
     web = choices.facts.web
     if web is None or web.server:
         return ""
-    return "uvicorn" if web.is_async else "gunicorn"
+    return default_server(web)
 
 
 def _pinned(tool: str, choices: Choices) -> str:
@@ -52,8 +53,7 @@ def _pinned(tool: str, choices: Choices) -> str:
 
 def _for_new_pythons(line: str) -> str:
     requirement, semicolon, marker = line.partition(";")
-    if " @ " in requirement:
-        requirement += " "
-    return f"{requirement.rstrip() if ' @ ' not in requirement else requirement}; " + (
-        f"({marker.strip()}) and {_MARKER}" if semicolon else _MARKER
-    )
+    # Without the space before it the semicolon would belong to a URL.
+    gap = " " if " @ " in requirement else ""
+    condition = f"({marker.strip()}) and {_MARKER}" if semicolon else _MARKER
+    return f"{requirement.rstrip()}{gap}; {condition}"

@@ -33,9 +33,14 @@ def service_table(choices: Choices) -> dict[str, Any]:
     return table
 
 
+def default_server(web: Web) -> str:
+    """Return the server that a project gets which depends on none."""
+    return "uvicorn" if web.is_async else "gunicorn"
+
+
 def serve_command(web: Web, entry: Entry) -> str:
     """Return the command line that serves the application on ``{port}`` of the loopback."""
-    server = web.server or ("uvicorn" if web.is_async else "gunicorn")
+    server = web.server or default_server(web)
     target = entry.target
     if entry.is_factory:
         target = f'"{target}()"' if server == "gunicorn" else f"{target} --factory" if server == "uvicorn" else target
