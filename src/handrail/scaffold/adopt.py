@@ -260,10 +260,12 @@ def _need_repository(root: Path) -> None:
     Raises:
         UsageError: says where the top is.
     """
-    if (root / ".git").exists():
-        return
+    from handrail.build.git import find_repository
+
     here = root.resolve()
-    top = next((folder for folder in here.parents if (folder / ".git").exists()), None)
+    top = find_repository(root)
+    if top == here:
+        return
     if top is None:
         raise UsageError(
             f"{here.name} is no git repository, and what is built and deployed is what git knows",

@@ -10,7 +10,7 @@ from pathlib import Path
 from handrail.config.load import read_text
 from handrail.scaffold import blocks
 from handrail.scaffold.ledger import Record, digest_of
-from handrail.scaffold.write import hooks
+from handrail.scaffold.write import entry_files, hooks
 from handrail.scaffold.write.drafts import Draft
 from handrail.scaffold.yaml_list import added_item
 
@@ -108,7 +108,7 @@ def _kept_digest(draft: Draft) -> str:
 
 def _is_ours_already(draft: Draft, text: str) -> bool:
     """Return whether a file of the project's own has what a note would ask for."""
-    return draft.path in ("tasks.py", "noxfile.py") and "import handrail" in text
+    return draft.path in (entry_files.TASKS, entry_files.NOXFILE) and "import handrail" in text
 
 
 def _is_outside(root: Path, path: str) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from handrail.checks.lint import WORKFLOWS
 from handrail.scaffold.facts import Facts, Package, Style
 
 if TYPE_CHECKING:
     from handrail.config.schema import Project
     from handrail.scaffold.ledger import Ledger
-
-WORKFLOWS = ".github/workflows"
 
 
 @dataclass(frozen=True)

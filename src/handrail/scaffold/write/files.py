@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handrail.checks.lint import WORKFLOWS
 from handrail.scaffold.facts import PYTHONS_MEMBER, Facts
 from handrail.scaffold.write import contract, entry_files, hooks, ignored, pyproject, workflows
 from handrail.scaffold.write.bootstrap import FILE as BOOTSTRAP
@@ -45,8 +46,8 @@ def managed(choices: Choices, gitignore: str) -> list[Draft]:
         Draft(hooks.FILE, "block", hooks.hooks_block(choices)),
         Draft(ignored.FILE, "block", ignored.ignored_block(gitignore)),
         Draft(BOOTSTRAP, "managed", bootstrap_text(), executable=True),
-        Draft(f".github/workflows/{choices.ci}", "managed", workflows.ci_text(choices)),
+        Draft(f"{WORKFLOWS}/{choices.ci}", "managed", workflows.ci_text(choices)),
     ]
     if choices.is_service:
-        found.append(Draft(f".github/workflows/{choices.deploy}", "managed", workflows.deploy_text(choices)))
+        found.append(Draft(f"{WORKFLOWS}/{choices.deploy}", "managed", workflows.deploy_text(choices)))
     return found

@@ -6,7 +6,6 @@ from handrail.checks.lint import ERRORS
 from handrail.scaffold.write.choices import Choices
 
 FILE = ".pre-commit-config.yaml"
-HEAD = "repos:\n"
 
 _HOOK = """\
       - id: {id}
