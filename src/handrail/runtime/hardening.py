@@ -65,11 +65,15 @@ def hardening_lines(level: str, *, app_dir: str, home: str) -> Iterator[str]:
     # Below /home and /root nothing is there but the app's folder, and Python where it may come from there.
     yield "ProtectSystem=strict"
     yield "ProtectHome=tmpfs"
-    colon = app_dir.replace(":", "\\:")
-    yield f'BindPaths="{colon}"'
+    yield f'BindPaths="{_bound(app_dir)}"'
     yield f'ReadWritePaths="{app_dir}"'
     if home:
-        yield from (f'BindReadOnlyPaths="-{home.replace(":", chr(92) + ":")}/{path}"' for path in _PYTHONS)
+        yield from (f'BindReadOnlyPaths="-{_bound(home)}/{path}"' for path in _PYTHONS)
+
+
+def _bound(path: str) -> str:
+    """Escape what would part the two paths of a bind mount."""
+    return path.replace(":", "\\:")
 
 
 def steps_of(lines: Sequence[str]) -> dict[str, list[str]]:

@@ -21,38 +21,66 @@ UNIT_FOLDER = "/etc/systemd/system"
 JOB_STOP_TIMEOUT = 10
 # Seconds over which hosts spread the same job.
 SPREAD = 30
-_RUN = ("ActiveState", "Result", "ExecMainStartTimestamp", "ExecMainExitTimestamp", "ExecMainCode", "ExecMainStatus")
+_RUN = ("ActiveState", "ExecMainStartTimestamp", "ExecMainExitTimestamp", "ExecMainCode", "ExecMainStatus")
 
 
 def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the service's description; see `handrail.runtime.service_spec`."""
-    home = str(facts.get("home", ""))
+    directives = _directives(process, str(facts.get("home", "")))
     if process.job:
-        return build_job(process, process.job, home)
+        return build_job(process, process.job, directives)
     # Several of the same process are instances of one template unit.
     template = f"{process.app}-{process.program}@.service" if process.instance else f"{process.name}.service"
     unit = template.replace("@", f"@{process.instance}") if process.instance else template
-    sudo = [] if process.is_root else ["sudo", "-n"]
-    systemctl = [*sudo, "systemctl"]
-    journal = [*sudo, "journalctl", f"--unit={unit}", "--output=short-iso", "--no-pager", "--lines={lines}"]
+    systemctl = [*_sudo(process), "systemctl"]
     enable = [*systemctl, "--quiet", "enable", unit]
     return {
+        **_any_service(process, unit, directives),
         "name": unit.removesuffix(".service"),
-        "manager": "systemd",
-        "files": [
-            {
-                "path": f"{UNIT_FOLDER}/{template}",
-                "content": render_unit(process, home=home),
-                "mode": 0o644,
-                "root": not process.is_root,
-            }
-        ],
+        "files": [_file(process, template, render_unit(process, directives))],
         "reload": [[*systemctl, "daemon-reload"], *([] if process.instance else [enable])],
         "start": [[*systemctl, "start", unit]],
         # A template is written once, and each of its instances is enabled by itself.
         "restart": [*([enable] if process.instance else []), [*systemctl, "restart", unit]],
-        "stop": [[*systemctl, "stop", unit]],
         "retire": [[*systemctl, "--quiet", "disable", "--now", unit]],
+        "confined": is_confined(directives),
+    }
+
+
+def build_job(process: Process, job: Job, directives: Sequence[str]) -> dict[str, Any]:
+    """Return a periodic job's description: a timer, and the service that it starts; see `service_spec`."""
+    service, timer = f"{process.name}.service", f"{process.name}.timer"
+    systemctl = [*_sudo(process), "systemctl"]
+    texts = {service: render_job(process, job, directives), timer: render_timer(process, job)}
+    return {
+        **_any_service(process, service, directives),
+        "name": process.name,
+        "files": [_file(process, name, text) for name, text in texts.items()],
+        "reload": [[*systemctl, "daemon-reload"], [*systemctl, "--quiet", "enable", timer]],
+        "start": [[*systemctl, "start", "--no-block", service]],
+        "restart": [[*systemctl, "restart", timer]],
+        "pause": [[*systemctl, "stop", timer]],
+        # Without the stamp of its last run, one that is declared again some day would begin with what it missed.
+        "retire": [
+            [*systemctl, "--quiet", "disable", "--now", timer],
+            [*systemctl, "stop", service],
+            [*systemctl, "clean", "--what=state", timer],
+        ],
+        "when": [
+            ["systemctl", "show", "--property=ActiveState,NextElapseUSecRealtime", timer],
+            ["systemctl", "show", f"--property={','.join(_RUN)}", service],
+        ],
+        "report": process.report,
+    }
+
+
+def _any_service(process: Process, unit: str, directives: Sequence[str]) -> dict[str, Any]:
+    """Return the part of a description that is the same for every service, however it is started."""
+    systemctl = [*_sudo(process), "systemctl"]
+    journal = [*_sudo(process), "journalctl", f"--unit={unit}", "--output=short-iso", "--no-pager", "--lines={lines}"]
+    return {
+        "manager": "systemd",
+        "stop": [[*systemctl, "stop", unit]],
         "forget": [[*systemctl, "daemon-reload"]],
         # Reading needs no rights, and prints 0 for a unit that is not running or does not exist.
         "pid": ["systemctl", "show", "--property=MainPID", "--value", unit],
@@ -61,53 +89,47 @@ def build(process: Process, facts: Mapping[str, Any]) -> dict[str, Any]:
         # Fails where PID 1 is not systemd, and where sudo would ask for a password.
         "check": [[*systemctl, "show", "--property=Version"]],
         "ended": ["systemctl", "show", "--property=ExecMainStatus", "--value", unit],
-        "needs": steps_of(_directives(process, home)),
-        "confined": is_confined(_directives(process, home)),
+        "needs": steps_of(directives),
     }
 
 
-def build_job(process: Process, job: Job, home: str = "") -> dict[str, Any]:
-    """Return a periodic job's description: a timer, and the service that it starts; see `service_spec`."""
-    service, timer = f"{process.name}.service", f"{process.name}.timer"
-    sudo = [] if process.is_root else ["sudo", "-n"]
-    systemctl = [*sudo, "systemctl"]
-    journal = [*sudo, "journalctl", f"--unit={service}", "--output=short-iso", "--no-pager", "--lines={lines}"]
-    texts = {service: render_job(process, job, home=home), timer: render_timer(process, job)}
-    return {
-        "name": process.name,
-        "manager": "systemd",
-        "files": [
-            {"path": f"{UNIT_FOLDER}/{name}", "content": text, "mode": 0o644, "root": not process.is_root}
-            for name, text in texts.items()
-        ],
-        "reload": [[*systemctl, "daemon-reload"], [*systemctl, "--quiet", "enable", timer]],
-        "start": [[*systemctl, "start", "--no-block", service]],
-        "restart": [[*systemctl, "restart", timer]],
-        "pause": [[*systemctl, "stop", timer]],
-        "stop": [[*systemctl, "stop", service]],
-        # Without the stamp of its last run, one that is declared again some day would begin with what it missed.
-        "retire": [
-            [*systemctl, "--quiet", "disable", "--now", timer],
-            [*systemctl, "stop", service],
-            [*systemctl, "clean", "--what=state", timer],
-        ],
-        "forget": [[*systemctl, "daemon-reload"]],
-        "pid": ["systemctl", "show", "--property=MainPID", "--value", service],
-        "logs": journal,
-        "logs_follow": [*journal, "--follow"],
-        "check": [[*systemctl, "show", "--property=Version"]],
-        "ended": ["systemctl", "show", "--property=ExecMainStatus", "--value", service],
-        "needs": steps_of(_directives(process, home)),
-        "when": [
-            ["systemctl", "show", "--property=ActiveState,NextElapseUSecRealtime,LastTriggerUSec", timer],
-            ["systemctl", "show", f"--property={','.join(_RUN)}", service],
-        ],
-        "report": process.report,
-    }
+def _sudo(process: Process) -> list[str]:
+    return [] if process.is_root else ["sudo", "-n"]
 
 
-def render_unit(process: Process, *, home: str = "") -> str:
+def _file(process: Process, name: str, text: str) -> dict[str, Any]:
+    return {"path": f"{UNIT_FOLDER}/{name}", "content": text, "mode": 0o644, "root": not process.is_root}
+
+
+def render_unit(process: Process, directives: Sequence[str]) -> str:
     """Return the unit file's text, which names no release, no command and no value."""
+    return f"""\
+{_head(process, "exec")}\
+SyslogIdentifier={_escape(process.app)}-{_escape(process.program)}{"-%i" if process.instance else ""}
+Restart=on-failure
+RestartSec=1
+KillMode=mixed
+TimeoutStopSec={max(1, round(process.stop_timeout * 1000))}ms
+{_text(directives)}
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def render_job(process: Process, job: Job, directives: Sequence[str]) -> str:
+    """Return the text of the service that runs a job once."""
+    return f"""\
+{_head(process, "oneshot")}\
+ExecStopPost="{_escape(process.launcher)}.ended"
+SyslogIdentifier={_escape(process.name)}
+KillMode=mixed
+TimeoutStartSec={f"{max(1, round(job.timeout * 1000))}ms" if job.timeout else "infinity"}
+TimeoutStopSec={JOB_STOP_TIMEOUT}
+{_text(directives)}"""
+
+
+def _head(process: Process, kind: str) -> str:
+    """Return what every service's unit begins with, up to the command that it runs."""
     return f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
 [Unit]
@@ -117,40 +139,10 @@ After=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-Type=exec
+Type={kind}
 User={_escape(process.user)}
 ExecStart="{_escape(process.launcher)}"
-SyslogIdentifier={_escape(process.app)}-{_escape(process.program)}{"-%i" if process.instance else ""}
-Restart=on-failure
-RestartSec=1
-KillMode=mixed
-TimeoutStopSec={max(1, round(process.stop_timeout * 1000))}ms
-{_text(_directives(process, home))}
-[Install]
-WantedBy=multi-user.target
 """
-
-
-def render_job(process: Process, job: Job, *, home: str = "") -> str:
-    """Return the text of the service that runs a job once."""
-    return f"""\
-# Written by Handrail; changes are overwritten by the next deploy.
-[Unit]
-Description={_escape(process.app)} ({_escape(process.program)})
-Wants=network-online.target
-After=network-online.target
-StartLimitIntervalSec=0
-
-[Service]
-Type=oneshot
-User={_escape(process.user)}
-ExecStart="{_escape(process.launcher)}"
-ExecStopPost="{_escape(process.launcher)}.ended"
-SyslogIdentifier={_escape(process.name)}
-KillMode=mixed
-TimeoutStartSec={f"{max(1, round(job.timeout * 1000))}ms" if job.timeout else "infinity"}
-TimeoutStopSec={JOB_STOP_TIMEOUT}
-{_text(_directives(process, home))}"""
 
 
 def render_timer(process: Process, job: Job) -> str:
