@@ -45,10 +45,7 @@ class App:
         os.makedirs(os.path.join(self.store, "objects"), exist_ok=True)
 
     def current_release(self):
-        try:
-            return os.path.basename(os.readlink(self.current))
-        except OSError:
-            return ""
+        return release_at(self.current)
 
     def history(self):
         """Return what deploys and rollbacks recorded, oldest first."""
@@ -126,51 +123,36 @@ class App:
     def switch(self, release):
         """Point ``current`` at a release: one rename of a uniquely named link, then read back."""
         if release:
-            target = os.path.join("releases", release)
-            temporary = "%s.%d.%d.tmp" % (self.current, os.getpid(), time.monotonic_ns())
-            os.symlink(target, temporary)
-            os.rename(temporary, self.current)
-        elif os.path.islink(self.current):
-            os.unlink(self.current)
-        sync_folder(self.folder)
+            point(self.current, os.path.join("releases", release))
+        else:
+            if os.path.islink(self.current):
+                os.unlink(self.current)
+            sync_folder(self.folder)
         if self.current_release() != release:
             raise Refused("switch", "current points at %r after switching to %r" % (self.current_release(), release))
 
     def slot_release(self, slot):
         """Return the release that a slot's link names, or ""."""
-        try:
-            return os.path.basename(os.readlink(self.path("slots", slot)))
-        except OSError:
-            return ""
+        return release_at(self.path("slots", slot))
 
     def link_slot(self, slot, release):
         """Point a slot at a release; like `switch`, one rename."""
         os.makedirs(self.path("slots"), exist_ok=True)
-        temporary = "%s.%d.%d.tmp" % (self.path("slots", slot), os.getpid(), time.monotonic_ns())
-        os.symlink(os.path.join("..", "releases", release), temporary)
-        os.rename(temporary, self.path("slots", slot))
-        sync_folder(self.path("slots"))
+        point(self.path("slots", slot), os.path.join("..", "releases", release))
         if self.slot_release(slot) != release:
             raise Refused("switch", "slot %s points at %r" % (slot, self.slot_release(slot)))
 
     def link_jobs(self, release):
         """Point ``jobs``, the release that periodic jobs run, at a release, or at none; like `switch`, one rename."""
         link = self.path("jobs")
-        if not release:
-            if os.path.islink(link):
-                os.unlink(link)
-            return
-        temporary = "%s.%d.%d.tmp" % (link, os.getpid(), time.monotonic_ns())
-        os.symlink(os.path.join("releases", release), temporary)
-        os.rename(temporary, link)
-        sync_folder(self.folder)
+        if release:
+            point(link, os.path.join("releases", release))
+        elif os.path.islink(link):
+            os.unlink(link)
 
     def jobs_release(self):
         """Return the release that periodic jobs run, or ""."""
-        try:
-            return os.path.basename(os.readlink(self.path("jobs")))
-        except OSError:
-            return ""
+        return release_at(self.path("jobs"))
 
     def sweep(self, keep_release=""):
         """Delete leftovers: half-made releases, temporary links and half-written objects."""
@@ -229,3 +211,19 @@ class App:
             return os.stat(self.object_path(digest)).st_size == size
         except OSError:
             return False
+
+
+def release_at(link):
+    """Return the release that a link names, or ""."""
+    try:
+        return os.path.basename(os.readlink(link))
+    except OSError:
+        return ""
+
+
+def point(link, target):
+    """Point a link somewhere else: one rename of a uniquely named one."""
+    temporary = "%s.%d.%d.tmp" % (link, os.getpid(), time.monotonic_ns())
+    os.symlink(target, temporary)
+    os.rename(temporary, link)
+    sync_folder(os.path.dirname(link))
