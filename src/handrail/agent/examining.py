@@ -10,7 +10,7 @@ import time
 from handrail.agent.commands import run
 from handrail.agent.files import read_text
 from handrail.agent.machine import find_pythons, find_supervisor, nearest_folder
-from handrail.agent.processes import listeners, process_environment
+from handrail.agent.processes import listeners, listening_uid, process_environment
 
 # Seconds above a bare shell from which the files that a shell reads are timed one by one.
 NOTICEABLE = 0.1
@@ -114,13 +114,8 @@ def port_facts(agent, port):
 
 
 def listening_user(port):
-    """Return whose socket listens on a port, which the kernel's table says even where the process is hidden."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read_text(table).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
-                return name_of(int(fields[7]))
-    return ""
+    uid = listening_uid(port)
+    return "" if uid is None else name_of(uid)
 
 
 def name_of(uid):

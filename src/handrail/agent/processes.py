@@ -6,6 +6,9 @@ import re
 from handrail.agent.commands import run
 from handrail.agent.files import read_text
 
+# States of a TCP socket, as the kernel writes them.
+ESTABLISHED, LISTENING = "01", "0A"
+
 
 def process_environment(pid):
     """Return a process's start-up environment as a dict, or None where this user may not read it."""
@@ -44,16 +47,26 @@ def sees_as_we_do(pid):
         return False
 
 
+def tcp_sockets():
+    """Yield the fields of each line of the kernel's tables of TCP sockets."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in read_text(table).splitlines()[1:]:
+            yield line.split()
+
+
+def is_at(fields, port, state):
+    """Tell whether a line of `tcp_sockets` is of a local port and in a state."""
+    return fields[3] == state and int(fields[1].rsplit(":", 1)[1], 16) == port
+
+
 def listeners(port):
     """Return pids that listen on a TCP port, or None where that cannot be seen."""
     inodes = set()
     known = False
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read_text(table).splitlines()[1:]:
-            known = True
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
-                inodes.add("socket:[%s]" % fields[9])
+    for fields in tcp_sockets():
+        known = True
+        if is_at(fields, port, LISTENING):
+            inodes.add("socket:[%s]" % fields[9])
     if not os.path.isdir("/proc/self"):
         code, lines = run(["lsof", "-nP", "-iTCP:%d" % port, "-sTCP:LISTEN", "-t"], 5)
         return [int(line) for line in lines if line.isdigit()] if code in (0, 1) else None
@@ -81,10 +94,9 @@ def listeners(port):
 
 def connections_to(port):
     """Return how many connections to a loopback port are open, on the listener's side."""
-    count = 0
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read_text(table).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "01" and int(fields[1].rsplit(":", 1)[1], 16) == port:
-                count += 1
-    return count
+    return sum(is_at(fields, port, ESTABLISHED) for fields in tcp_sockets())
+
+
+def listening_uid(port):
+    """Return whose socket listens on a TCP port, which is told even where the process is hidden; None for nobody's."""
+    return next((int(fields[7]) for fields in tcp_sockets() if is_at(fields, port, LISTENING)), None)
