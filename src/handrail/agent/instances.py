@@ -21,9 +21,9 @@ def with_files(spec, texts):
     return found
 
 
-def files_of(spec):
-    """Return the texts of a service's files by path, those of its slots too."""
-    every = [spec, *(spec.get("slots") or {}).values()] if spec else []
+def files_of(*specs):
+    """Return the texts of services' files by path, those of their slots too."""
+    every = [one for spec in specs if spec for one in (spec, *(spec.get("slots") or {}).values())]
     return {item["path"]: item["content"] for one in every for item in one["files"]}
 
 

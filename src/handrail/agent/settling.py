@@ -4,7 +4,7 @@ import json
 import os
 
 from handrail.agent.files import read_json, write_atomic
-from handrail.agent.instances import Instances, with_files
+from handrail.agent.instances import Instances, files_of, with_files
 from handrail.agent.jobs import begin, is_job
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.refusal import Refused
@@ -53,7 +53,7 @@ def processes_of(app, release, declared):
     wanted = {name: spec for name, spec in own.items() if is_job(spec) or spec["process"] not in today}
     wanted.update({name: spec for name, spec in declared.items() if not is_job(spec) and spec["process"] in known})
     # With the unit that it had.
-    texts = {item["path"]: item["content"] for spec in own.values() for item in spec["files"]}
+    texts = files_of(*own.values())
     wanted = {name: with_files(spec, texts) for name, spec in wanted.items()}
     here = {name: declared.get(name, spec).get("here", True) for name, spec in wanted.items()}
     return {name: spec for name, spec in wanted.items() if here[name]}
@@ -74,7 +74,7 @@ def scale(agent, request, _payload):
     web = None
     try:
         declared = (request["service"] or {}).get("processes") or {}
-        texts = {item["path"]: item["content"] for spec in specs_before.values() for item in spec["files"]}
+        texts = files_of(*specs_before.values())
         wanted = {name: with_files(spec, texts) for name, spec in declared.items() if not is_job(spec)}
         # Jobs have no number, and are as the release had them.
         wanted.update({name: spec for name, spec in specs_before.items() if is_job(spec)})
