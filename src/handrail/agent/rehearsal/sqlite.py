@@ -1,6 +1,7 @@
 """An SQLite database and its copy, made by SQLite's own online backup while the service goes on writing."""
 
 import os
+from contextlib import closing
 
 from handrail.agent.machine import disk
 from handrail.agent.refusal import Refused
@@ -87,20 +88,13 @@ class Sqlite:
             seen["left"] = left
 
         try:
-            source = sqlite3.connect("file:%s?mode=ro" % quote(self.path), uri=True, timeout=30)
-            try:
-                target = sqlite3.connect(self.target)
+            with closing(connect(self.path)) as source, closing(sqlite3.connect(self.target)) as target:
+                # In pieces writers are never kept waiting; but each write begins the copy anew.
+                is_wal = source.execute("pragma journal_mode").fetchone()[0] == "wal"
                 try:
-                    # In pieces writers are never kept waiting; but each write begins the copy anew.
-                    is_wal = source.execute("pragma journal_mode").fetchone()[0] == "wal"
-                    try:
-                        source.backup(target, pages=-1 if is_wal else CHUNK_PAGES, progress=progress, sleep=0.01)
-                    except Restarted:
-                        source.backup(target)
-                finally:
-                    target.close()
-            finally:
-                source.close()
+                    source.backup(target, pages=-1 if is_wal else CHUNK_PAGES, progress=progress, sleep=0.01)
+                except Restarted:
+                    source.backup(target)
         except sqlite3.Error as error:
             raise Refused("copy", "the database %s cannot be copied: %s" % (self.path, error)) from None
 
@@ -127,22 +121,23 @@ class Sqlite:
     def ask(self, sql):
         import sqlite3
 
-        connection = sqlite3.connect("file:%s?mode=ro" % quote(self.target), uri=True, timeout=30)
-        try:
-            return connection.execute(sql).fetchall()
-        except sqlite3.OperationalError:
-            return []  # a virtual table whose module only the service has
-        finally:
-            connection.close()
+        with closing(connect(self.target)) as connection:
+            try:
+                return connection.execute(sql).fetchall()
+            except sqlite3.OperationalError:
+                return []  # a virtual table whose module only the service has
 
 
 class Restarted(Exception):
     """The original was written so often that a copy in pieces does not come to an end."""
 
 
-def quote(path):
-    """Quote a path for a ``file:`` URI."""
-    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def connect(path):
+    """Open a database to read it alone."""
+    import sqlite3
+
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return sqlite3.connect("file:%s?mode=ro" % quoted, uri=True, timeout=30)
 
 
 def split_table(sql):

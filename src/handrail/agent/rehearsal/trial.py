@@ -52,7 +52,7 @@ class Rehearsal:
         }
 
     def run(self, agent, name, **variables):
-        """Run one of the release's launchers on the copy; return (returncode, lines, seconds)."""
+        """Run one of the release's launchers on the copy; return how it ended, as an answer that is to be added to."""
         began = time.monotonic()
         code, lines = run(
             [self.app.release(self.release, ".handrail", "run-" + name)],
@@ -61,7 +61,16 @@ class Rehearsal:
             emit=lambda line: agent.event(line=line),
             gone=agent.stop,
         )
-        return code, lines[-MOST_LINES:], round(time.monotonic() - began, 3)
+        took = round(time.monotonic() - began, 3)
+        if agent.stop.is_set():
+            raise Refused("cut", "the rehearsal was stopped")
+        return {
+            "ok": code == 0,
+            "how": how_it_ended(code),
+            "returncode": code,
+            "lines": lines[-MOST_LINES:],
+            "seconds": took,
+        }
 
 
 def look_at_database(agent, request, _payload):
@@ -125,16 +134,14 @@ def try_up(agent, request, _payload):
     """Migrate the copy; a migration that fails is an answer, not a refusal."""
     must_hold_lock(agent)
     rehearsal = agent.rehearsal
-    code, lines, took = rehearsal.run(agent, "migrate")
-    if agent.stop.is_set():
-        raise Refused("cut", "the rehearsal was stopped")
-    answer = {"ok": code == 0, "how": how_it_ended(code), "returncode": code, "lines": lines, "seconds": took}
-    if code == 0:
+    answer = rehearsal.run(agent, "migrate")
+    if answer["ok"]:
         answer.update(rehearsal.look())
         schema = {"before": rehearsal.before["state"], "after": answer["state"]}
         declared = declared_irreversible(rehearsal.app, rehearsal.release)
         known = declared_irreversible(agent.app, agent.app.current_release())
-        answer["irreversible"] = crossed(declared, known, schema, lines) if answer["state"] != schema["before"] else []
+        changed = answer["state"] != schema["before"]
+        answer["irreversible"] = crossed(declared, known, schema, answer["lines"]) if changed else []
     return answer
 
 
@@ -142,10 +149,7 @@ def try_down(agent, request, _payload):
     """Bring the migrated copy back to the state that it had, as a rollback would."""
     must_hold_lock(agent)
     rehearsal = agent.rehearsal
-    code, lines, took = rehearsal.run(agent, "migrate-down", HANDRAIL_MIGRATE_TO=rehearsal.before["state"])
-    if agent.stop.is_set():
-        raise Refused("cut", "the rehearsal was stopped")
-    answer = {"ok": code == 0, "how": how_it_ended(code), "returncode": code, "lines": lines, "seconds": took}
+    answer = rehearsal.run(agent, "migrate-down", HANDRAIL_MIGRATE_TO=rehearsal.before["state"])
     answer.update(rehearsal.look())
     return answer
 
