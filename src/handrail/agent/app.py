@@ -49,11 +49,12 @@ class App:
 
     def history(self):
         """Return what deploys and rollbacks recorded, oldest first."""
-        return [entry for entry in self.recorded() if "event" not in entry]
+        return self.history_and_events()[0]
 
-    def events(self):
-        """Return what else was done to the app, oldest first; no event is a release."""
-        return [entry for entry in self.recorded() if "event" in entry]
+    def history_and_events(self):
+        """Return what deploys and rollbacks recorded, and what else was done to the app; no event is a release."""
+        recorded = self.recorded()
+        return [e for e in recorded if "event" not in e], [e for e in recorded if "event" in e]
 
     def note(self, event, what, by, **facts):
         """Record an event. What has been done stands, so a disk that is full is no reason to fail.
@@ -103,19 +104,22 @@ class App:
     def is_complete(self, release):
         return read_text(self.release(release, ".handrail", "state")).strip() == "complete"
 
-    def good_releases(self):
-        """Return ids that were committed and are still whole, oldest first, in the history's order."""
+    def good_releases(self, history=None):
+        """Return ids that were committed and are still whole, oldest first, in the history's order.
+
+        ``history``: where it has been read.
+        """
         order = []
-        for entry in self.history():
+        for entry in self.history() if history is None else history:
             if entry.get("result") == "good" and RELEASE_ID.match(str(entry.get("release"))):
                 if entry["release"] in order:
                     order.remove(entry["release"])
                 order.append(entry["release"])
         return [release for release in order if self.is_complete(release)]
 
-    def last_number(self):
+    def last_number(self, history):
         """Return the highest release number that this host has seen, whatever became of it."""
-        names = [str(entry.get("release", "")) for entry in self.history()]
+        names = [str(entry.get("release", "")) for entry in history]
         names += os.listdir(self.releases) if os.path.isdir(self.releases) else []
         names.append((read_json(os.path.join(self.tx, "state.json")) or {}).get("release", ""))
         return max([int(name.split("-")[0]) for name in names if RELEASE_ID.match(name)] or [0])

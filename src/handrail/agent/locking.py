@@ -56,7 +56,7 @@ def lock(agent, request, _payload):
         "taken": True,
         "recovered": recovered,
         "transaction": public_state(state),
-        "number": agent.app.last_number(),
+        "number": agent.app.last_number(history),
         "current": agent.app.current_release(),
         "scale": read_scale(agent.app),
         "newest": history[-1].get("finished") if history else None,

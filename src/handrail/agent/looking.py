@@ -35,10 +35,7 @@ def hello(agent, request, _payload):
         "clock": time.time(),
         "disk": disk(agent.app.folder),
         "writable": is_writable(agent.app.folder),
-        "current": agent.app.current_release(),
-        "good": agent.app.good_releases(),
-        "history": agent.app.history()[-200:],
-        "events": agent.app.events()[-50:],
+        **past_of(agent.app),
         "transaction": public_state(Transaction(agent.app).state()),
         "scale": read_scale(agent.app),
         "decision": Transaction(agent.app).decision(),
@@ -58,14 +55,23 @@ def status(agent, request, _payload):
         "slot": live if live in ("blue", "green") else "",
         "proxy_port": instances.proxy.live_port() if instances.proxy else None,
         "maintenance": instances.proxy.maintenance_since() if instances.proxy else None,
-        "current": agent.app.current_release(),
-        "good": agent.app.good_releases(),
-        "history": agent.app.history()[-200:],
-        "events": agent.app.events()[-50:],
+        **past_of(agent.app),
         "service": report,
         "disk": disk(agent.app.folder),
         "lock": lock_state(agent),
         "transaction": public_state(Transaction(agent.app).state()),
+    }
+
+
+def past_of(app):
+    """Return the release that serves, those to which it could go back, and what was recorded last."""
+    current = app.current_release()
+    history, events = app.history_and_events()
+    return {
+        "current": current,
+        "good": app.good_releases(history),
+        "history": history[-200:],
+        "events": events[-50:],
     }
 
 
