@@ -24,8 +24,8 @@ REPOSITORY = "handrail-test-host"
 USER = "deploy"
 PREFERRED_SUITE = "bookworm"
 PACKAGES = (
-    "ca-certificates", "caddy", "dbus", "libfaketime", "nginx-light", "openssh-server", "procps", "python3",
-    "python3-venv", "sudo", "systemd", "systemd-sysv",
+    "ca-certificates", "caddy", "dbus", "nginx-light", "openssh-server", "procps", "python3", "python3-venv", "sudo",
+    "systemd", "systemd-sysv",
 )  # fmt: skip
 
 # PID 1. Docker mounts the control groups read-only, inside the container's own namespace; systemd must write
