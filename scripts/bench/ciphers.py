@@ -67,10 +67,7 @@ def main() -> None:
         paramiko_login().close()  # the imports are none of its business
         rows = {
             "Paramiko": (paramiko_stream, lambda: wall(lambda: paramiko_login().close())),
-            "ssh": (
-                ssh_stream,
-                lambda: wall(lambda: subprocess.run([*ssh, "true"], stderr=subprocess.DEVNULL, check=True)),
-            ),
+            "ssh": (ssh_stream, lambda: wall(lambda: run_ssh("true"))),
         }
         print(f"{'':<10}{f'{asked.megabytes} MB, s of processor':>26}{'login, s':>12}")
         for title, (stream, login) in rows.items():
