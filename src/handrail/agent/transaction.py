@@ -142,24 +142,9 @@ class Transaction:
                 outcome["ok"], outcome["why"] = False, schema
         except (Refused, OSError) as error:
             outcome["ok"], outcome["why"] = False, str(error)
-        entry = {
-            "release": state["release"],
-            "from": previous or None,
-            "to": previous or None,
-            "kind": state.get("kind", "deploy"),
-            "result": "returned" if outcome["ok"] else "return-failed",
-            "reason": reason,
-            "migrated": bool(state.get("migrated")),
-            "schema": state.get("schema"),
-            "irreversible": state.get("irreversible") or [],
-            "who": state.get("who", ""),
-            "commit": state.get("commit", ""),
-            "bundle": state.get("bundle", ""),
-            "deploy": state["deploy"],
-            "canary": state.get("canary"),
-            "started": state.get("since"),
-            "finished": time.time(),
-        }
+        entry = entry_of(
+            state, to=previous or None, result="returned" if outcome["ok"] else "return-failed", reason=reason
+        )
         add_times(entry, read_json(self.path("times")))
         entry["seconds"]["return"] = round(time.monotonic() - began, 3)
         # A rollback's goal is a good release, which is never given up.
@@ -233,6 +218,27 @@ def finish_hold(app, transaction, times=None):
     return state
 
 
+def entry_of(state, **facts):
+    """Return a line of history on a transaction that ends, with further facts on how it does."""
+    entry = {
+        "release": state["release"],
+        "from": state.get("from") or None,
+        "kind": state.get("kind", "deploy"),
+        "who": state.get("who", ""),
+        "commit": state.get("commit", ""),
+        "bundle": state.get("bundle", ""),
+        "migrated": bool(state.get("migrated")),
+        "schema": state.get("schema"),
+        "irreversible": state.get("irreversible") or [],
+        "canary": state.get("canary"),
+        "deploy": state["deploy"],
+        "started": state.get("since"),
+        "finished": time.time(),
+    }
+    entry.update(facts)
+    return entry
+
+
 def add_times(entry, times):
     """Add what the client measured, by its own clock, to a line of history; a client that died measured nothing.
 
@@ -245,30 +251,18 @@ def add_times(entry, times):
 
 def commit_history(app, transaction, times=None):
     state = transaction.state()
-    entry = {
-        "release": state["release"],
-        "from": state.get("from") or None,
-        "to": state["release"],
-        "kind": state.get("kind", "deploy"),
-        "result": "good",
-        "who": state.get("who", ""),
-        "commit": state.get("commit", ""),
-        "version": state.get("version", ""),
-        "bundle": state.get("bundle", ""),
-        "migrated": bool(state.get("migrated")),
-        "schema": state.get("schema"),
-        "irreversible": state.get("irreversible") or [],
-        "lowered": state.get("lowered"),
-        "catch_up": bool(state.get("catch_up")),
-        "missing": state.get("missing") or {},
-        "held": state.get("held"),
-        "promoted": state.get("promoted"),
-        "canary": state.get("canary"),
-        "slot": state.get("goal") if state.get("goal") in ("blue", "green") else "",
-        "deploy": state["deploy"],
-        "started": state.get("since"),
-        "finished": time.time(),
-    }
+    entry = entry_of(
+        state,
+        to=state["release"],
+        result="good",
+        version=state.get("version", ""),
+        lowered=state.get("lowered"),
+        catch_up=bool(state.get("catch_up")),
+        missing=state.get("missing") or {},
+        held=state.get("held"),
+        promoted=state.get("promoted"),
+        slot=state.get("goal") if state.get("goal") in ("blue", "green") else "",
+    )
     add_times(entry, times)
     known = [e for e in app.history() if e.get("deploy") == state["deploy"] and e.get("result") == "good"]
     if not known:

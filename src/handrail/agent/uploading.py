@@ -12,6 +12,9 @@ from handrail.agent.receiving import DIGEST, Receiver
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction, add_times, public_state
 
+# Of an aborted transaction.
+RECORDED = ("release", "from", "kind", "who", "commit", "bundle", "deploy", "migrated", "schema", "irreversible")
+
 
 def begin(agent, request, _payload):
     """Open the transaction; what an earlier one left is recorded as aborted and swept, unless it is resumed."""
@@ -44,21 +47,7 @@ def begin(agent, request, _payload):
 
 
 def record_aborted(agent, state, result="aborted", reason="", times=None):
-    entry = {
-        key: state.get(key)
-        for key in (
-            "release",
-            "from",
-            "kind",
-            "who",
-            "commit",
-            "bundle",
-            "deploy",
-            "migrated",
-            "schema",
-            "irreversible",
-        )
-    }
+    entry = {key: state.get(key) for key in RECORDED}
     entry.update(result=result, reason=reason, step=state["step"], started=state.get("since"), finished=time.time())
     entry["to"] = state.get("from")
     add_times(entry, times)
