@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from handrail.config.batches import batch_problem, step_problem, step_size
-from handrail.config.cron import parse_cron
-from handrail.config.directives import Value, directive_problems
 from handrail.config.explain import shown
 from handrail.config.locate import KeyPath
 
 if TYPE_CHECKING:
+    from handrail.config.directives import Value
     from handrail.config.schema import Canary, Checks, Environment, Project, Service, Smoke, Worker
 
 Problem = tuple[KeyPath, str]
@@ -135,6 +134,9 @@ def _job(path: KeyPath, worker: Worker) -> Iterator[Problem]:
             if getattr(worker, key) not in ("first", 0):
                 yield (*path, key), f"{key} is for periodic jobs: it needs a schedule"
         return
+    # Most projects have no job, and every task reads pyproject.toml.
+    from handrail.config.cron import parse_cron
+
     try:
         parse_cron(worker.schedule)
     except ValueError as error:
@@ -146,6 +148,10 @@ def _job(path: KeyPath, worker: Worker) -> Iterator[Problem]:
 
 
 def _unit(path: KeyPath, unit: Mapping[str, Value]) -> Iterator[Problem]:
+    if not unit:
+        return
+    from handrail.config.directives import directive_problems
+
     for name, problem in directive_problems(unit):
         yield (*path, name), problem
 
