@@ -79,10 +79,7 @@ def catch_up(job: Job, chosen: Sequence[str], secrets: Collection[str]) -> dict[
         prepare(run, {"release": run.release, **{name: release[name] for name in told}})
         run.hook("before_activate")
         run.roll_out()
-        run.hook("after_activate")
-        run.hook("before_commit")
-        run.commit()
-        run.drain()
+        run.finish()
         tell(run, others)
         return document(run, "good")
 

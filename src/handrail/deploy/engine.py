@@ -59,10 +59,7 @@ def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str
         if job.hold:
             run.hold()
             return document(run, "held")
-        run.hook("after_activate")
-        run.hook("before_commit")
-        run.commit()
-        run.drain()
+        run.finish()
         return document(run, "good")
 
 
@@ -100,8 +97,5 @@ def roll_back(job: Job, to: str, confirm: Callable[[str, dict[str, list[str]]], 
         if job.with_migrations:
             lower(run, schema)
         run.roll_out()
-        run.hook("after_activate")
-        run.hook("before_commit")
-        run.commit()
-        run.drain()
+        run.finish()
         return document(run, "good")

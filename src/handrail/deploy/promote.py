@@ -35,10 +35,7 @@ def promote(job: Job) -> dict[str, Any]:
         run.deploy, run.release, run.commit_sha = state["deploy"], state["release"], state["commit"]
         run.begun = True
         run.roll_out()
-        run.hook("after_activate")
-        run.hook("before_commit")
-        run.commit()
-        run.drain()
+        run.finish()
         return {**document(run, "good"), "bundle": state["bundle"], "held": state["held"]}
 
 

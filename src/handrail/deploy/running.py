@@ -391,6 +391,13 @@ class Run:
             host = broken[0]
             raise HostError(host, "return-failed", f"left out, and could not return: {states[host]}")
 
+    def finish(self) -> None:
+        """Make what was rolled out the release that stays, and stop what it has replaced."""
+        self.hook("after_activate")
+        self.hook("before_commit")
+        self.commit()
+        self.drain()
+
     def commit(self) -> None:
         missing = to_remember(self)
 
