@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.failures import as_preflight, is_unreachable
 from handrail.deploy.release import release_number
 from handrail.errors import HandrailError, PreflightError
 
 if TYPE_CHECKING:
+    from handrail.deploy.fleet import Fleet
     from handrail.deploy.running import Run
 
 Facts = Mapping[str, Mapping[str, Any]]
@@ -153,6 +155,25 @@ def debts(now: Standing) -> dict[str, dict[str, Any]]:
         for host, debt in now.behind.items()
         if debt.missed
     }
+
+
+def leave_out(
+    fleet: Fleet, met: Facts, failures: Mapping[str, HandrailError], now: Standing, *, skip: bool
+) -> dict[str, str]:
+    """Drop the hosts that could not be met from a fleet that may go on without them; return why each is away.
+
+    Args:
+        met: the facts of those that were.
+        skip: whether hosts that are away may be left out. One that is there and refuses never may.
+
+    Raises:
+        PreflightError: the fleet may not go on.
+    """
+    gone = {host: error.message for host, error in failures.items() if is_unreachable(error)}
+    if failures and not (skip and met and len(gone) == len(failures)):
+        raise still_away(as_preflight(failures, "connect"), now, gone, fleet.target.environment)
+    fleet.drop(gone)
+    return gone
 
 
 def still_away(error: HandrailError, now: Standing, failures: Iterable[str], env: str) -> HandrailError:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.deploy.behind import standing, still_away
-from handrail.deploy.failures import as_preflight, is_unreachable
+from handrail.deploy.behind import leave_out, standing
+from handrail.deploy.failures import as_preflight
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.preparing import MIB
 from handrail.deploy.release import service_for, variable_digests
@@ -45,10 +45,7 @@ def make_plan(
     with Fleet(target, root, hosts) as fleet:
         facts, failures = fleet.connect()
         now = standing(facts, target.hosts)
-        gone = [host for host, error in failures.items() if is_unreachable(error)]
-        if failures and not (skip_unreachable and facts and len(gone) == len(failures)):
-            raise still_away(as_preflight(failures, "connect"), now, gone, target.environment)
-        fleet.drop(gone)
+        left_out = leave_out(fleet, facts, failures, now, skip=skip_unreachable)
         rows, failures = fleet.each("", lambda session: _plan_host(session, facts[session.host], target, bundle))
         if failures:
             raise as_preflight(failures, "plan")
@@ -76,7 +73,7 @@ def make_plan(
         "variables": {name: str(value.value) for name, value in sorted(variables.items())},
         "migrate": {"command": service.migrate, "host": plans[0]["host"]} if service and service.migrate else None,
         "hosts": plans,
-        "left_out": {host: failures[host].message.removeprefix(f"{host}: ") for host in gone},
+        "left_out": {host: why.removeprefix(f"{host}: ") for host, why in left_out.items()},
         "stays_behind": {host: debt.document() for host, debt in now.behind.items() if host not in hosts},
         "undo": f"inv rollback --env {target.environment}" if any(row["running"] for row in plans) else "",
     }

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from handrail import agent
 from handrail.config.batches import split
-from handrail.deploy.behind import Standing, standing, still_away, to_remember
+from handrail.deploy.behind import Standing, leave_out, standing, to_remember
 from handrail.deploy.document import document, hook_facts
-from handrail.deploy.failures import as_preflight, first_failure, is_unreachable
+from handrail.deploy.failures import first_failure
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import UNCONFINED, service_for
@@ -145,15 +145,8 @@ class Run:
             for session in self.fleet.sessions.values():
                 session.ask_with_hello("lock", **self.gentle_lock())
         facts, failures = self.fleet.connect()
-        target = self.job.target
-        self.standing = standing(facts, target.hosts)
-        gone = {host: e.message for host, e in failures.items() if is_unreachable(e)}
-        if self.job.skip_unreachable and facts and len(gone) == len(failures):
-            self.skipped = gone
-            self.fleet.drop(gone)
-        elif failures:
-            error = as_preflight(failures, "connect")
-            raise still_away(error, self.standing, gone, target.environment)
+        self.standing = standing(facts, self.job.target.hosts)
+        self.skipped = leave_out(self.fleet, facts, failures, self.standing, skip=self.job.skip_unreachable)
         if locking:
             self.step("", lambda session: self.note_gentle_lock(session, session.asked))
         self.take(facts)
