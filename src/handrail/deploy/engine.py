@@ -49,7 +49,7 @@ def deploy(job: Job, bundle: Bundle, variables: Mapping[str, Value]) -> dict[str
         run.lock()
         choose_release(run, bundle)
         run.hook("before_upload")
-        request = prepare_request(run, variables)
+        request = prepare_request(job.target, run.release, variables)
         upload(run, bundle, None if job.hooked is None or "after_upload" in job.hooked else request)
         run.hook("after_upload")
         prepare(run, request)

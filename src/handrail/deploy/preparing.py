@@ -148,14 +148,13 @@ def upload(run: Run, bundle: Bundle, ahead: Mapping[str, Any] | None = None) -> 
         raise first_failure(failures)
 
 
-def prepare_request(run: Run, variables: Mapping[str, Value]) -> dict[str, Any]:
+def prepare_request(target: Target, release: str, variables: Mapping[str, Value]) -> dict[str, Any]:
     """Return what makes a release complete beside its bundle."""
-    target = run.job.target
     return {
-        "release": run.release,
+        "release": release,
         "env": environment_text(variables),
         "variables": variable_digests(variables),
-        "launchers": launchers_for(target, run.release),
+        "launchers": launchers_for(target, release),
         "shared": list(target.service.shared) if target.service else [],
         "irreversible": list(target.service.migrate_irreversible) if target.service else [],
     }

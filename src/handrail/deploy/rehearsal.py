@@ -18,8 +18,8 @@ from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible
 from handrail.deploy.parcels import Parcels
 from handrail.deploy.plan import show_size
-from handrail.deploy.preparing import MIB, need_of, send_missing
-from handrail.deploy.release import environment_text, launchers_for, release_id, service_for, variable_digests
+from handrail.deploy.preparing import MIB, need_of, prepare_request, send_missing
+from handrail.deploy.release import release_id, service_for
 from handrail.deploy.schema_diff import row_changes, schema_diff
 from handrail.deploy.session import Session, pack
 from handrail.deploy.who import who
@@ -133,7 +133,6 @@ class _Rehearsal:
         assert target.service is not None
         self.target, self.service, self.fleet, self.bundle = target, target.service, fleet, bundle
         self.database, self.facts, self.printer = database, facts, printer
-        self.release = release_id(0, bundle)
         self.reserve = target.reserve * MIB
 
     def go(self, variables: Mapping[str, Value], wait: float) -> dict[str, Any]:
@@ -205,14 +204,7 @@ class _Rehearsal:
 
     def request(self, variables: Mapping[str, Value]) -> dict[str, Any]:
         others = {name: value for name, value in variables.items() if name != self.database["variable"]}
-        return {
-            "release": self.release,
-            "env": environment_text(others),
-            "variables": variable_digests(others),
-            "launchers": launchers_for(self.target, self.release),
-            "shared": list(self.service.shared),
-            "irreversible": list(self.service.migrate_irreversible),
-        }
+        return prepare_request(self.target, release_id(0, self.bundle), others)
 
     def call(self, session: Session, op: str) -> dict[str, Any]:
         return session.call(op, on_event=lambda event: self.printer.output(event["line"], host=session.host))
