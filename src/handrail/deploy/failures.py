@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from handrail.errors import HandrailError, PreflightError, UnreachableError
 
@@ -16,6 +17,18 @@ def first_failure(failures: Mapping[str, HandrailError]) -> HandrailError:
     """Return one failure that stands for all: a host's own word before a lost connection."""
     ranked = sorted(failures.values(), key=lambda e: getattr(e, "kind", "") == "lost")
     return ranked[0]
+
+
+def facts_of(host: str, error: HandrailError, step: str) -> dict[str, Any]:
+    """Return a host's failure as the arguments of the error that says what it means for the fleet."""
+    return {
+        "message": f"{host}: {error.message.removeprefix(f'{host}: ')}",
+        "host": host,
+        "step": step,
+        "command": error.command,
+        "returncode": error.returncode,
+        "lines": error.lines,
+    }
 
 
 def as_preflight(failures: Mapping[str, HandrailError], step: str) -> HandrailError:

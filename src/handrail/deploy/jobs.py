@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.failures import facts_of
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.who import who
 from handrail.errors import PreflightError, UsageError, did_you_mean
@@ -40,10 +41,9 @@ def begin_job(target: Target, root: Path, name: str, *, wait: float = 0.0) -> di
             _, failures = fleet.each("", lambda session: session.call("begin_job", process=name))
         for host, error in failures.items():
             raise PreflightError(
-                f"{host}: {error.message.removeprefix(f'{host}: ')}", host=host, step="job.run",
-                lines=error.lines, command=error.command, returncode=error.returncode,
+                **facts_of(host, error, "job.run"),
                 next_step=f"inv host.setup --env {target.environment} allows it" if "sudo" in error.command else "",
-            )  # fmt: skip
+            )
         return {
             "command": "job.run",
             "environment": target.environment,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.events import by
+from handrail.deploy.failures import facts_of
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
@@ -90,7 +91,7 @@ def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0)
             undo(fleet, before, ask, target, holder)
             host, error = next(iter(failures.items()))
             raise DeployReturnedError(
-                **facts_of(host, error),
+                **facts_of(host, error, "maintenance"),
                 # A host whose rules an older version wrote.
                 next_step=f"inv host.setup --env {target.environment} allows it" if "sudo" in error.command else "",
                 host_states=dict.fromkeys(fleet.hosts, "serves what it served before"),
@@ -173,19 +174,7 @@ def refuse(failures: Mapping[str, HandrailError]) -> None:
     for host, error in failures.items():
         if not isinstance(error, HostError):
             raise error
-        raise PreflightError(**facts_of(host, error))
-
-
-def facts_of(host: str, error: HandrailError) -> dict[str, Any]:
-    """Return a host's failure as the arguments of the error that says what it means for the fleet."""
-    return {
-        "message": f"{host}: {error.message.removeprefix(f'{host}: ')}",
-        "host": host,
-        "step": "maintenance",
-        "command": error.command,
-        "returncode": error.returncode,
-        "lines": error.lines,
-    }
+        raise PreflightError(**facts_of(host, error, "maintenance"))
 
 
 def undo(fleet: Fleet, before: Mapping[str, str], ask: Any, target: Target, holder: dict[str, Any]) -> None:
