@@ -89,7 +89,7 @@ def _independent(
     from handrail.checks.typecheck import run_typecheck
 
     def lint() -> Verdict:
-        return joined("lint", run_lint(root, runner, project.checks), "inv lint")
+        return joined("lint", run_lint(root, project, runner), "inv lint")
 
     def typecheck() -> Verdict:
         return replace(run_typecheck(root, runner, project.checks), command="inv typecheck")

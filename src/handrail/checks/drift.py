@@ -42,19 +42,10 @@ def check_tools(root: Path, project: Project) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(check_tool, calls)))
 
 
-def run_parity(root: Path) -> list[Verdict]:
-    """Return one verdict; none where the project has no ``[tool.handrail]``, or wants none.
-
-    Raises:
-        ConfigError: pyproject.toml is wrong.
-    """
-    from handrail.checks.lint import pyproject_tools
-    from handrail.config.load import load_project
+def run_parity(root: Path, project: Project) -> list[Verdict]:
+    """Return one verdict; none where the project wants none."""
     from handrail.parity.look import look
 
-    if "handrail" not in pyproject_tools(root):
-        return []
-    project = load_project(root)
     if project.checks.parity == "off":
         return []
     started = time.monotonic()

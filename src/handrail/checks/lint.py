@@ -10,42 +10,35 @@ from handrail.checks.tools import ToolCheck, run_tool
 if TYPE_CHECKING:
     from handrail.checks.verdict import Verdict
     from handrail.commands import Runner
-    from handrail.config.schema import Checks
+    from handrail.config.schema import Checks, Project
 
-WORKFLOWS = ".github/workflows"
 # Files that Python could not run, or names that are nowhere defined: wrong in any style.
 ERRORS = ("--isolated", "--select", "E9,F63,F7,F82")
 
 
-def lint_checks(root: Path, declared: Checks | None = None, *, fix: bool = False) -> list[ToolCheck]:
-    """Return the tools that apply to the project in ``root``, in their order; ``fix`` lets ruff write.
-
-    Args:
-        declared: ``[tool.handrail.checks]``; None: its defaults.
-    """
-    level = declared.lint if declared else "all"
-    rules = ERRORS if level == "errors" else ()
+def lint_checks(root: Path, declared: Checks, *, fix: bool = False) -> list[ToolCheck]:
+    """Return the tools that apply to the project in ``root``, in their order; ``fix`` lets ruff write."""
+    rules = ERRORS if declared.lint == "errors" else ()
     checks = [
         ToolCheck("style", "ruff", ("check", "--output-format", "concise", *rules, *(["--fix"] if fix else []), ".")),
     ]
-    if level == "all":
+    if declared.lint == "all":
         words = () if fix else ("--check", "--output-format", "concise")
         checks.append(ToolCheck("format", "ruff", ("format", *words, ".")))
     if has_import_contracts(root):
         checks.append(ToolCheck("imports", "lint-imports", ("--no-logo",), "import-linter"))
-    places = declared.workflows if declared else [WORKFLOWS]
-    if found := [place for place in places if has_workflows(root, place)]:
+    if found := [place for place in declared.workflows if has_workflows(root, place)]:
         # Offline, so that a laptop in a train and CI say the same.
         checks.append(ToolCheck("workflows", "zizmor", ("--offline", "--no-progress", "--color", "never", *found)))
     return checks
 
 
-def run_lint(root: Path, runner: Runner, declared: Checks | None = None, *, fix: bool = False) -> list[Verdict]:
+def run_lint(root: Path, project: Project, runner: Runner, *, fix: bool = False) -> list[Verdict]:
     """Return the verdict of each tool, and of parity; with ``fix`` after repairing what can be repaired."""
     from handrail.checks.drift import run_parity
 
-    verdicts = [run_tool(check, root, runner) for check in lint_checks(root, declared, fix=fix)]
-    return [*verdicts, *run_parity(root)]
+    verdicts = [run_tool(check, root, runner) for check in lint_checks(root, project.checks, fix=fix)]
+    return [*verdicts, *run_parity(root, project)]
 
 
 def has_import_contracts(root: Path) -> bool:
@@ -58,7 +51,7 @@ def has_import_contracts(root: Path) -> bool:
     return "importlinter" in pyproject_tools(root)
 
 
-def has_workflows(root: Path, place: str = WORKFLOWS) -> bool:
+def has_workflows(root: Path, place: str) -> bool:
     """Whether ``place`` is a workflow file, or a folder with one."""
     folder = root / place
     return folder.is_file() or any(folder.glob("*.yml")) or any(folder.glob("*.yaml"))

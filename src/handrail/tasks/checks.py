@@ -19,7 +19,7 @@ def lint(c: TaskContext, fix: bool = False) -> None:
     from handrail.commands import Runner
     from handrail.config.load import load_project
 
-    verdicts = run_lint(c.root, Runner(c.printer.detail), load_project(c.root).checks, fix=fix)
+    verdicts = run_lint(c.root, load_project(c.root), Runner(c.printer.detail), fix=fix)
     for verdict in verdicts:
         show(verdict, c.printer)
     summarize("lint", verdicts, c.printer)

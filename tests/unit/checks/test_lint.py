@@ -9,13 +9,14 @@ from handrail.checks.lint import lint_checks, run_lint
 from handrail.checks.tools import ToolCheck, joined, output_lines, run_tool
 from handrail.checks.typecheck import typecheck_check
 from handrail.checks.verdict import Finding, Verdict
+from handrail.config.schema import Checks, Project
 from handrail.testing import FakeRunner
 
 pytestmark = pytest.mark.unit
 
 
 def names(root: Path) -> list[str]:
-    return [check.tool for check in lint_checks(root)]
+    return [check.tool for check in lint_checks(root, Checks())]
 
 
 def test_a_project_without_workflows_and_contracts_is_checked_by_ruff_alone(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_workflows_and_import_contracts_are_checked_where_there_are_any(tmp_path
     workflows.mkdir(parents=True)
     (workflows / "ci.yml").write_text("on: push\n")
     assert names(tmp_path) == ["ruff", "ruff", "lint-imports", "zizmor"]
-    assert "--offline" in lint_checks(tmp_path)[-1].args
+    assert "--offline" in lint_checks(tmp_path, Checks())[-1].args
 
 
 def test_contracts_may_stand_in_pyproject_too(tmp_path: Path) -> None:
@@ -37,10 +38,10 @@ def test_contracts_may_stand_in_pyproject_too(tmp_path: Path) -> None:
 
 
 def test_only_fix_lets_ruff_write(tmp_path: Path) -> None:
-    style, form = lint_checks(tmp_path)
+    style, form = lint_checks(tmp_path, Checks())
     assert "--fix" not in style.args
     assert "--check" in form.args
-    style, form = lint_checks(tmp_path, fix=True)
+    style, form = lint_checks(tmp_path, Checks(), fix=True)
     assert "--fix" in style.args
     assert "--check" not in form.args
 
@@ -48,7 +49,7 @@ def test_only_fix_lets_ruff_write(tmp_path: Path) -> None:
 def test_each_tool_gives_a_verdict_with_its_findings(tmp_path: Path) -> None:
     runner = FakeRunner()
     runner.answer("ruff", "check", stdout="src/a.py:3:1: F401 unused\n", returncode=1)
-    style, form = run_lint(tmp_path, runner)
+    style, form = run_lint(tmp_path, Project(app="shop", checks=Checks(parity="off")), runner)
     assert (style.state, style.remark) == ("failed", "1 finding")
     assert style.findings == (Finding("F401 unused", "src/a.py", 3),)
     assert form.is_green
@@ -96,9 +97,9 @@ def test_notes_and_prose_are_no_findings() -> None:
 
 
 def test_types_are_checked_strictly_over_src_the_declared_files_or_everything(tmp_path: Path) -> None:
-    assert typecheck_check(tmp_path).args[-1] == "."
+    assert typecheck_check(tmp_path, Checks()).args[-1] == "."
     (tmp_path / "src").mkdir()
-    assert typecheck_check(tmp_path).args[-1] == "src"
+    assert typecheck_check(tmp_path, Checks()).args[-1] == "src"
     (tmp_path / "pyproject.toml").write_text('[tool.mypy]\nfiles = ["lib"]\n')
-    assert typecheck_check(tmp_path).args[-1] == "--no-color-output"
-    assert "--strict" in typecheck_check(tmp_path).args
+    assert typecheck_check(tmp_path, Checks()).args[-1] == "--no-color-output"
+    assert "--strict" in typecheck_check(tmp_path, Checks()).args

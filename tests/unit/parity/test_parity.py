@@ -371,16 +371,16 @@ def test_what_ci_uses_and_this_machine_lacks_is_named_once(repository: Repositor
 def test_lint_fails_over_differences_only_where_the_project_wants_that(repository: Repository) -> None:
     repository.change(CI_FILE, f"@{COMMIT} # v7", "@v7")
 
-    (verdict,) = run_parity(repository.root)
+    (verdict,) = run_parity(repository.root, load_project(repository.root))
     assert (verdict.state, len(verdict.findings)) == ("passed", 1)
     assert "1 finding" in verdict.remark
 
     repository.change("pyproject.toml", "[tool.handrail.checks]", '[tool.handrail.checks]\nparity = "error"')
-    (verdict,) = run_parity(repository.root)
+    (verdict,) = run_parity(repository.root, load_project(repository.root))
     assert (verdict.state, verdict.findings[0].line) == ("failed", 5)
 
     repository.change("pyproject.toml", '"error"', '"off"')
-    assert run_parity(repository.root) == []
+    assert run_parity(repository.root, load_project(repository.root)) == []
 
 
 @pytest.mark.parametrize(
