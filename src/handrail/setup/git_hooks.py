@@ -20,6 +20,22 @@ def install_hooks(root: Path, runner: Runner) -> str:
     Raises:
         TaskFailedError: pre-commit refused.
     """
+    if obstacle := _obstacle(root, runner):
+        return obstacle
+    argv = _needed_command(root, runner)
+    if not argv:
+        return "installed"
+    runner.run(argv, cwd=root)
+    return "installed now"
+
+
+def hooks_command(root: Path, runner: Runner) -> list[str]:
+    """Return the command that installs the hooks; empty where they are, or where none can be or should be."""
+    return [] if _obstacle(root, runner) else _needed_command(root, runner)
+
+
+def _obstacle(root: Path, runner: Runner) -> str:
+    """Return why no hooks can be or should be installed; empty where they may."""
     if not (root / CONFIG).is_file():
         return f"none: no {CONFIG}"
     inside = runner.run(["git", "rev-parse", "--is-inside-work-tree"], cwd=root, check=False)
@@ -31,27 +47,15 @@ def install_hooks(root: Path, runner: Runner) -> str:
         return (
             f"not installed: git's core.hooksPath is {own}; git config --unset core.hooksPath, or run pre-commit there"
         )
-    script = find_tool("pre-commit")
-    if script is None:
+    if find_tool("pre-commit") is None:
         return "not installed: pre-commit is not in the environment (uv add --dev pre-commit)"
-    argv = hooks_command(root, runner)
-    if not argv:
-        return "installed"
-    runner.run(argv, cwd=root)
-    return "installed now"
+    return ""
 
 
-def hooks_command(root: Path, runner: Runner) -> list[str]:
-    """Return the command that installs the hooks; empty where they are, or where none can be or should be."""
-    script = find_tool("pre-commit")
-    if script is None or not (root / CONFIG).is_file():
+def _needed_command(root: Path, runner: Runner) -> list[str]:
+    if _is_installed(root, runner):
         return []
-    inside = runner.run(["git", "rev-parse", "--is-inside-work-tree"], cwd=root, check=False)
-    if inside.stdout.strip() != "true" or _is_installed(root, runner):
-        return []
-    if runner.run(["git", "config", "core.hooksPath"], cwd=root, check=False).stdout.strip():
-        return []
-    return [str(script), "install", *(["--overwrite"] if _is_old(root, runner) else [])]
+    return [str(find_tool("pre-commit")), "install", *(["--overwrite"] if _is_old(root, runner) else [])]
 
 
 def _hook(root: Path, runner: Runner) -> str:
