@@ -45,10 +45,10 @@ def doctor(c: TaskContext, env: str = "", fix: bool = False, json: bool = False)
 
 def known_tasks() -> list[str]:
     """Return every task, the project's own too, by each of its names; none outside of `inv`."""
-    import sys
+    from handrail.tasks.program import loaded_collection
 
-    program = getattr(sys.modules.get("invoke.main"), "program", None)
-    names = getattr(getattr(program, "collection", None), "task_names", None) or {}
+    loaded = loaded_collection()
+    names = loaded.task_names if loaded is not None else {}
     return [*names, *(alias for aliases in names.values() for alias in aliases)]
 
 

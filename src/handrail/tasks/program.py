@@ -37,11 +37,17 @@ def adopt_running_program() -> bool:
     return True
 
 
-def running_collection() -> Collection:
-    """Return the collection that the running `inv` has loaded, the project's own tasks included; else Handrail's."""
+def loaded_collection() -> Collection | None:
+    """Return the collection that the running `inv` has loaded, the project's own tasks included; None outside of it."""
     program = getattr(sys.modules.get("invoke.main"), "program", None)
     loaded = getattr(program, "collection", None)
-    if isinstance(loaded, Collection):
+    return loaded if isinstance(loaded, Collection) else None
+
+
+def running_collection() -> Collection:
+    """Return the collection that the running `inv` has loaded; else Handrail's."""
+    loaded = loaded_collection()
+    if loaded is not None:
         return loaded
     from handrail.tasks.catalog import collection
 
