@@ -245,12 +245,16 @@ def _show_timeline(c: TaskContext, env: str, wanted: str, svg: str) -> None:
 def _start_sandbox(c: TaskContext, env: str) -> None:
     """Start the embedded host where the environment is that and it does not run: nobody else could mean it."""
     from handrail.config.load import load_project
-    from handrail.sandbox.lifecycle import status, up, upstream_port
     from handrail.sandbox.places import FOLDER
 
     project = load_project(c.root)
     declared = project.environments.get(env)
-    if declared is None or declared.ssh_config != f"{FOLDER}/ssh_config" or status(c.root)["running"]:
+    if declared is None or declared.ssh_config != f"{FOLDER}/ssh_config":
+        return
+    # Other environments' deploys do without what runs a host here.
+    from handrail.sandbox.lifecycle import status, up, upstream_port
+
+    if status(c.root)["running"]:
         return
     up(c.root, upstream_port(project))
     c.printer.info("the sandbox was not running: it is up now (inv sandbox.down stops it)")
