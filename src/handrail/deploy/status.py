@@ -333,21 +333,26 @@ def collect_releases(target: Target, root: Path) -> dict[str, Any]:
 
 def release_line(row: Mapping[str, Any]) -> str:
     """Return one line on a row of `collect_releases`."""
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["finished"])) if row["finished"] else ""
-    state = "running" if row["running_on"] else "kept" if row["on"] else "gone"
-    return " ".join(filter(None, (state, str(row["result"] or ""), row["commit"][:7], when)))
+    return " ".join(filter(None, (_presence(row), str(row["result"] or ""), row["commit"][:7], _finished(row))))
+
+
+def _presence(row: Mapping[str, Any]) -> str:
+    return "running" if row["running_on"] else "kept" if row["on"] else "gone"
+
+
+def _finished(row: Mapping[str, Any]) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(row["finished"])) if row["finished"] else ""
 
 
 def show_releases(document: dict[str, Any], printer: Printer) -> None:
     """Print the releases as a table, newest first."""
     rows = []
     for entry in document["releases"]:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["finished"])) if entry["finished"] else "-"
-        state = "running" if entry["running_on"] else ("kept" if entry["on"] else "gone")
         irreversible = ", ".join(entry["irreversible"])
         migration = f"irreversible: {irreversible}" if irreversible else "yes" if entry["migrated"] else "-"
         commit = (entry["commit"] or "-")[:7]
-        rows.append([entry["release"], state, entry["result"], commit, when, entry["who"], migration])
+        when = _finished(entry) or "-"
+        rows.append([entry["release"], _presence(entry), entry["result"], commit, when, entry["who"], migration])
     title = f"{document['app']} on {document['environment']}"
     printer.table(title, ["release", "on hosts", "result", "commit", "finished", "who", "migration"], rows)
     show_events(document["events"], len(document["hosts"]), printer)
