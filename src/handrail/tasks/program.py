@@ -12,6 +12,7 @@ than the one known here) nothing is touched, and Invoke's plain list, help and e
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -52,6 +53,40 @@ def running_collection() -> Collection:
     from handrail.tasks.catalog import collection
 
     return collection()
+
+
+@dataclass(frozen=True)
+class _Takes:
+    """Which bare words a task takes; the first three as `HandrailTask` has them.
+
+    Attributes:
+        choices: the words that ``word`` takes anywhere.
+        valued: the flags that take the word after them.
+    """
+
+    word: str = ""
+    words: str = ""
+    pair: str = ""
+    choices: tuple[str, ...] = ()
+    valued: frozenset[str] = frozenset()
+
+
+def _takes(task: object) -> _Takes:
+    if not isinstance(task, HandrailTask):
+        return _Takes()
+    options = task.options() if task.word or task.words else []
+    return _Takes(
+        task.word,
+        task.words,
+        task.pair,
+        next((option.accepts.choices for option in options if option.names[0] == task.word), ()),
+        frozenset(
+            flag
+            for option in options
+            if option.accepts.type is not bool
+            for flag in (f"--{option.names[0]}", f"-{option.names[-1]}")
+        ),
+    )
 
 
 class HandrailProgram(Program):
@@ -141,45 +176,32 @@ class HandrailProgram(Program):
     def _with_words(self, argv: list[str]) -> list[str]:
         """Give bare words to the option of their task that takes them: Invoke knows no ``*args``, no optional word."""
         result: list[str] = []
-        option = ""
-        first = ""  # the option that takes the very next word
-        chooser = ""  # the one that takes any of its choices, also further back
-        choices: tuple[str, ...] = ()
-        pair = ""  # the option that takes two
-        wanted = 0  # how many of them are still to come
-        waiting: set[str] = set()  # the task's options that take the word after them
+        takes = _Takes()
+        word_option = ""  # the option that takes a bare word, until one has come
+        is_next = False  # whether the task's name stands right before
+        wanted = 0  # how many words of a pair are still to come
         for word in argv:
-            name, equals, _ = word.partition("=")
-            if wanted and not word.startswith("-"):
+            is_bare, is_assignment = not word.startswith("-"), "=" in word
+            if wanted and is_bare:
                 wanted -= 1
-                result += [word] if wanted else [f"--{pair}", word]
+                result += [word] if wanted else [f"--{takes.pair}", word]
                 continue
-            wanted = 2 if pair and word == f"--{pair}" else 0
-            expected, first = first, ""
-            behind_option = bool(result) and result[-1].startswith("-")
-            if expected and not word.startswith("-") and not equals:
-                result += [f"--{expected}", word]
-                choices = ()
-                continue
-            if word in choices and not (behind_option and result[-1] in waiting):
-                result += [f"--{chooser}", word]
-                choices = ()
-                continue
-            if option and equals and not name.startswith("-") and not (behind_option and result[-1] in waiting):
-                result += [f"--{option}", word]
-                continue
-            # Behind an option it may be the option's value: an environment called "test" is no task.
-            if word in self.collection.task_names and not (option and behind_option):
-                task = self.collection[word]
-                option, first, chooser, choices, pair, waiting = "", "", "", (), "", set()
-                if isinstance(task, HandrailTask):
-                    pair = task.pair
-                if isinstance(task, HandrailTask) and (task.words or task.word):
-                    option, first, chooser = task.words, task.word, task.word
-                    choices = next((o.accepts.choices for o in task.options() if o.names[0] == first), ())
-                    valued = (each for each in task.options() if each.accepts.type is not bool)
-                    waiting = {flag for each in valued for flag in (f"--{each.names[0]}", f"-{each.names[-1]}")}
-            result.append(word)
+            wanted = 2 if takes.pair and word == f"--{takes.pair}" else 0
+            previous = result[-1] if result else ""
+            is_behind_name, is_next = is_next, False
+            is_value = previous in takes.valued
+            is_chosen = (is_behind_name and is_bare and not is_assignment) or (word in takes.choices and not is_value)
+            if word_option and is_chosen:
+                result += [f"--{word_option}", word]
+                word_option = ""
+            elif takes.words and is_bare and is_assignment and not is_value:
+                result += [f"--{takes.words}", word]
+            else:
+                # Behind an option it may be the option's value: an environment called "test" is no task.
+                if word in self.collection.task_names and not (takes.words and previous.startswith("-")):
+                    takes = _takes(self.collection[word])
+                    word_option, is_next = takes.word, True
+                result.append(word)
         return result
 
     def _refused(self, error: ParseError) -> Exit:
