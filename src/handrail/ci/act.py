@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -74,11 +75,20 @@ def act_argv(
         argv += ["--local-repository", f"{name}={folder}"]
     argv += ["--action-offline-mode", "--action-cache-path", str(work / "cache")]
     argv += ["--artifact-server-path", str(work / "artifacts"), "--artifact-server-addr", "127.0.0.1"]
+    # act's own choice is one number, which a second act on this machine could not have.
+    argv += ["--artifact-server-port", str(_free_port())]
     argv += ["--no-cache-server", "--container-daemon-socket", "-"]
     # act would read these from the project: CI has no .env of yours.
     for name in ("env", "secret", "var", "input"):
         argv += [f"--{name}-file", os.devnull]
     return argv
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def job_environment(environ: Mapping[str, str], prefix: str = sys.prefix) -> dict[str, str]:

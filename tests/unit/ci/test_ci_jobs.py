@@ -166,6 +166,8 @@ def test_act_runs_on_this_machine_and_takes_no_file_of_the_project_for_its_setti
     assert "--platform ubuntu-24.04=-self-hosted" in line
     assert "--matrix python:3.12" in line
     assert f"--local-repository a/b@v1={tmp_path}" in line
+    # act would always take 34567 for its artifacts, and two of them could not run at once.
+    assert 1024 < int(argv[argv.index("--artifact-server-port") + 1]) != 34567
     assert "--env-file /dev/null" in line
     assert "--secret-file /dev/null" in line
     assert labels_here(["ubuntu-24.04", "windows-2025", "macos-15", "self-hosted"], "linux") == [
