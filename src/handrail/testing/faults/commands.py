@@ -45,7 +45,8 @@ class Command:
         strategies: of the environments that it is for.
         kind: what else the scene has: ``schema``, ``workers`` or ``""``.
         returncodes: how its client may end, beside those of the fault.
-        few: takes only faults that need no lease and no guardian.
+        watched: the file that is `CHANGED`, with ``{app}`` and ``{folder}``; empty where it keeps a journal. A
+            command without a journal has no lease and no guardian, and takes only faults that need neither.
     """
 
     name: str
@@ -55,9 +56,7 @@ class Command:
     strategies: tuple[str, ...] = ("restart", "rolling", "blue-green")
     kind: str = ""
     returncodes: tuple[int, ...] = ()
-    few: bool = False
     watched: str = ""
-    """The file that is `CHANGED`, with ``{app}`` and ``{folder}``."""
     sends: float = 1.0
     """How many bytes its client sends, as a share of a deploy's."""
     weight: int = 2
@@ -68,13 +67,13 @@ class Command:
             return True
         if fault.commands == "deploy" or (self.kind and fault.small):
             return False
-        return fault.commands == "all" if self.few else bool(self.moments(fault)) or not fault.moments
+        return fault.commands == "all" if self.watched else bool(self.moments(fault)) or not fault.moments
 
     def moments(self, fault: Fault, strategy: str = "restart") -> tuple[str, ...]:
         """Return the steps at which a fault may strike it; none for a fault that is there from the beginning."""
         if not fault.moments:
             return ()
-        if self.few:
+        if self.watched:
             return self.steps
         wanted = {*fault.moments, *(LIKE_ACTIVATION if "activated" in fault.moments else ())}
         wanted -= set() if strategy in SIDE_BY_SIDE else set(SWITCH)
@@ -199,11 +198,11 @@ CANARY = Command(
 )
 SCALE = Command(
     "scale", (CHANGED,), plan_scale, look_at_numbers, strategies=("restart", "blue-green"), kind="workers",
-    returncodes=(3, 4, 5, 6), few=True, sends=0.35, watched="{folder}/scale.json",
+    returncodes=(3, 4, 5, 6), sends=0.35, watched="{folder}/scale.json",
 )  # fmt: skip
 MAINTENANCE = Command(
     "maintenance on", (CHANGED,), plan_maintenance, look_at_pages, strategies=("blue-green",),
-    returncodes=(3, 4, 5, 6), few=True, sends=0.35, watched="/etc/caddy/handrail/{app}.maintenance",
+    returncodes=(3, 4, 5, 6), sends=0.35, watched="/etc/caddy/handrail/{app}.maintenance",
 )  # fmt: skip
 
 COMMANDS = {
