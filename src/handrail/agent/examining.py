@@ -10,7 +10,7 @@ import time
 from handrail.agent.commands import run
 from handrail.agent.files import read_text
 from handrail.agent.machine import find_pythons, find_supervisor, nearest_folder
-from handrail.agent.processes import listeners, listening_uid, process_environment
+from handrail.agent.processes import command_line, listeners, listening_uid, process_environment
 
 # Seconds above a bare shell from which the files that a shell reads are timed one by one.
 NOTICEABLE = 0.1
@@ -107,7 +107,7 @@ def port_facts(agent, port):
         there = os.path.realpath("/proc/%d/cwd" % pid) + os.sep
         facts["pid"] = pid
         facts["ours"] = environment.get("HANDRAIL_APP") == agent.app.name or there.startswith(folder)
-        facts["command"] = read_text("/proc/%d/cmdline" % pid).replace("\0", " ").strip()[:120]
+        facts["command"] = command_line(pid)[:120]
         if not facts["ours"]:
             break
     return facts

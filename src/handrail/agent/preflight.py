@@ -1,10 +1,9 @@
 """Every reason why a deploy would fail here, found before anything is changed."""
 
 from handrail.agent.commands import how_it_ended, run
-from handrail.agent.files import read_text
 from handrail.agent.instances import Instances
 from handrail.agent.machine import disk, find_pythons, is_writable, user_name
-from handrail.agent.processes import listeners, process_environment
+from handrail.agent.processes import command_line, listeners, process_environment
 from handrail.agent.refusal import Refused
 from handrail.agent.service import Service
 
@@ -73,6 +72,6 @@ def port_problems(agent, service):
     for owner in owners:
         environment = process_environment(owner) or {}
         if environment.get("HANDRAIL_APP") != agent.app.name and not service.running_release(owner):
-            command = read_text("/proc/%d/cmdline" % owner).replace("\0", " ").strip()[:80]
+            command = command_line(owner)[:80]
             return ["port %d is in use by pid %d (%s)" % (port, owner, command or "unknown")]
     return []

@@ -39,6 +39,19 @@ def process_folder(pid):
     return next((line[1:] for line in lines if line.startswith("n")), "")
 
 
+def told(pid, name):
+    """Return a text of /proc about a process, "" where there is none: it may just have ended."""
+    try:
+        return read_text("/proc/%s/%s" % (pid, name))
+    except OSError:
+        return ""
+
+
+def command_line(pid):
+    """Return the words with which a process was started, or those that it shows instead; "" where they are hidden."""
+    return told(pid, "cmdline").replace("\0", " ").strip()
+
+
 def sees_as_we_do(pid):
     """Tell whether a process shares this one's view of the file system; False where that cannot be known."""
     try:

@@ -8,8 +8,7 @@ import os
 import signal
 import time
 
-from handrail.agent.files import read_text
-from handrail.agent.processes import process_environment
+from handrail.agent.processes import command_line, process_environment, told
 
 SERVERS = ("gunicorn", "uvicorn")
 # Seconds that a server may take to notice a signal and to start a worker.
@@ -46,17 +45,9 @@ def resize(pid, known, wanted, stop_timeout):
     return ""
 
 
-def told(pid, name):
-    """Return a text of /proc about a process, "" where it has just ended."""
-    try:
-        return read_text("/proc/%s/%s" % (pid, name))
-    except OSError:
-        return ""
-
-
 def server_name(pid):
     # gunicorn may have given itself a title, "gunicorn: master [shop]"; else it is a script, or a module after -m.
-    words = told(pid, "cmdline").replace("\0", " ").split()[:4]
+    words = command_line(pid).split()[:4]
     names = [os.path.basename(word).rstrip(":") for word in words]
     return next((name for name in names if name in SERVERS), "")
 
@@ -78,6 +69,6 @@ def workers(pid):
         if len(fields) < 2 or int(fields[1]) != pid or fields[0] == "Z":
             continue
         # uvicorn's multiprocessing has a helper of its own.
-        if "resource_tracker" not in told(entry, "cmdline"):
+        if "resource_tracker" not in command_line(entry):
             found.append(int(entry))
     return found
