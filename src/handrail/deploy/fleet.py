@@ -105,9 +105,7 @@ class Fleet:
                     self.board.fail(host, phase, error.message.removeprefix(f"{host}: "))
                 return
             if phase:
-                took = self.note_time(host, phase, started)
-                if self.board:
-                    self.board.finish(host, phase, took)
+                self.finish(host, phase, started)
 
         pool = self._narrow if narrow else self._pool
         futures = [pool.submit(one, host) for host in chosen]
@@ -126,6 +124,12 @@ class Fleet:
         for future in futures:
             future.result()
         return {h: results[h] for h in chosen if h in results}, {h: failures[h] for h in chosen if h in failures}
+
+    def finish(self, host: str, phase: str, started: float) -> None:
+        """Note a phase that began at ``started``, by the monotonic clock, and show that it went well."""
+        took = self.note_time(host, phase, started)
+        if self.board:
+            self.board.finish(host, phase, took)
 
     def note_time(self, host: str, phase: str, started: float) -> float:
         """Add a phase that began at ``started``, by the monotonic clock, and ends now; return its seconds."""

@@ -192,9 +192,7 @@ class _Rehearsal:
         recovered = self.fleet.lock(holder, wait)[host]["recovered"]
         if recovered:
             self.printer.warn(f"{host}: {recovered}")
-        took = self.fleet.note_time(host, "lock", started)
-        if self.fleet.board:
-            self.fleet.board.finish(host, "lock", took)
+        self.fleet.finish(host, "lock", started)
 
     def upload(self, session: Session) -> None:
         with Parcels() as parcels:

@@ -213,9 +213,7 @@ class Run:
                 self.job.printer.warn(f"{host}: {answer['recovered']}")
             self.facts[host]["transaction"] = answer["transaction"]
             self.facts[host]["number"] = answer["number"]
-            took = self.fleet.note_time(host, "lock", started)
-            if self.fleet.board:
-                self.fleet.board.finish(host, "lock", took)
+            self.fleet.finish(host, "lock", started)
         return any(not self.locks[host]["recovered"] for host in changed)
 
     def look_again(self) -> list[str]:
