@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from handrail.commands import Runner
     from handrail.config.schema import Checks, Project
 
+WORKFLOWS = ".github/workflows"
 # Files that Python could not run, or names that are nowhere defined: wrong in any style.
 ERRORS = ("--isolated", "--select", "E9,F63,F7,F82")
 
