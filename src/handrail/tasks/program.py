@@ -12,7 +12,6 @@ than the one known here) nothing is touched, and Invoke's plain list, help and e
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -55,7 +54,6 @@ def running_collection() -> Collection:
     return collection()
 
 
-@dataclass(frozen=True)
 class _Takes:
     """Which bare words a task takes; the first three as `HandrailTask` has them.
 
@@ -64,29 +62,18 @@ class _Takes:
         valued: the flags that take the word after them.
     """
 
-    word: str = ""
-    words: str = ""
-    pair: str = ""
-    choices: tuple[str, ...] = ()
-    valued: frozenset[str] = frozenset()
-
-
-def _takes(task: object) -> _Takes:
-    if not isinstance(task, HandrailTask):
-        return _Takes()
-    options = task.options() if task.word or task.words else []
-    return _Takes(
-        task.word,
-        task.words,
-        task.pair,
-        next((option.accepts.choices for option in options if option.names[0] == task.word), ()),
-        frozenset(
-            flag
-            for option in options
-            if option.accepts.type is not bool
-            for flag in (f"--{option.names[0]}", f"-{option.names[-1]}")
-        ),
-    )
+    # No dataclass: each start of `inv` would pay for making it.
+    def __init__(self, task: object = None) -> None:
+        self.word = self.words = self.pair = ""
+        self.choices: tuple[str, ...] = ()
+        self.valued: frozenset[str] = frozenset()
+        if not isinstance(task, HandrailTask):
+            return
+        self.word, self.words, self.pair = task.word, task.words, task.pair
+        options = task.options() if task.word or task.words else []
+        self.choices = next((each.accepts.choices for each in options if each.names[0] == task.word), ())
+        valued = (each for each in options if each.accepts.type is not bool)
+        self.valued = frozenset(flag for each in valued for flag in (f"--{each.names[0]}", f"-{each.names[-1]}"))
 
 
 class HandrailProgram(Program):
@@ -199,7 +186,7 @@ class HandrailProgram(Program):
             else:
                 # Behind an option it may be the option's value: an environment called "test" is no task.
                 if word in self.collection.task_names and not (takes.words and previous.startswith("-")):
-                    takes = _takes(self.collection[word])
+                    takes = _Takes(self.collection[word])
                     word_option, is_next = takes.word, True
                 result.append(word)
         return result
