@@ -15,7 +15,7 @@ from pathlib import Path
 
 from handrail.testing.container import ContainerHost
 from handrail.testing.host import HostUnavailableError
-from handrail.testing.image import find_mirror, image_lock
+from handrail.testing.image import engine_lock, find_mirror
 
 REPOSITORY = "handrail-test-bare-host"
 ADMIN = "admin"
@@ -58,7 +58,7 @@ def ensure_bare_image(base: str) -> str:
     """
     recipe = "\n".join((base, *OFFERED, STRIP))
     tag = f"{REPOSITORY}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
-    with image_lock():
+    with engine_lock():
         if subprocess.run(["docker", "image", "inspect", tag], capture_output=True).returncode != 0:
             _make_image(base, tag)
     return tag

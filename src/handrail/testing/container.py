@@ -24,7 +24,7 @@ from handrail.testing.host import (
     require_program,
     wait_until,
 )
-from handrail.testing.image import USER, ensure_image
+from handrail.testing.image import USER, engine_lock, ensure_image
 
 LABEL = "handrail.test-host"
 NETWORK = "handrail-test-hosts"
@@ -63,7 +63,7 @@ class ContainerHost(Host):
         image = self.image()
         self.client_folder.mkdir(parents=True, exist_ok=True)
         public = make_key(self.identity)
-        _ensure_network()
+        ensure_network()
         _docker(
             "run", "--detach", "--rm", "--name", self.container, "--hostname", self.name, "--label", LABEL,
             "--network", NETWORK, "--cgroupns=private", "--cap-add", "SYS_ADMIN",
@@ -171,11 +171,12 @@ def engine_answers() -> bool:
     return subprocess.run(["docker", "version"], capture_output=True).returncode == 0
 
 
-def _ensure_network() -> None:
+def ensure_network(name: str = NETWORK) -> None:
     """Make the network without a way out; the containers' addresses are reachable from this machine."""
-    if subprocess.run(["docker", "network", "inspect", NETWORK], capture_output=True).returncode != 0:
-        done = subprocess.run(["docker", "network", "create", "--internal", NETWORK], capture_output=True, text=True)
-        assert done.returncode == 0 or "already exists" in done.stderr, done.stderr
+    # The engine itself would make two of one name for two who ask at once, and then start nothing in either.
+    with engine_lock():
+        if subprocess.run(["docker", "network", "inspect", name], capture_output=True).returncode != 0:
+            _docker("network", "create", "--internal", name)
 
 
 def _docker(*words: str, stdin: str = "") -> str:

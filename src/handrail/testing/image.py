@@ -78,7 +78,7 @@ def ensure_image() -> str:
     """
     recipe = "\n".join((PREFERRED_SUITE, *PACKAGES, INIT, SETUP))
     tag = f"{REPOSITORY}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
-    with image_lock():
+    with engine_lock():
         found = subprocess.run(["docker", "image", "inspect", tag], capture_output=True)
         if found.returncode != 0:
             _make_image(tag)
@@ -86,9 +86,9 @@ def ensure_image() -> str:
 
 
 @contextmanager
-def image_lock() -> Iterator[None]:
-    """Keep test runs side by side from making an image twice."""
-    with Path(tempfile.gettempdir(), f"handrail-test-image-{os.geteuid()}.lock").open("w") as lock:
+def engine_lock() -> Iterator[None]:
+    """Keep test runs side by side from making an image or a network twice."""
+    with Path(tempfile.gettempdir(), f"handrail-test-engine-{os.geteuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

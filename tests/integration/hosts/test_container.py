@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import secrets
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from handrail.testing.container import ContainerHost
+from handrail.testing.container import ContainerHost, ensure_network
 
 pytestmark = pytest.mark.integration
 
@@ -33,3 +37,16 @@ def test_each_session_counts_as_one_channel(container_host: ContainerHost) -> No
 
 def test_caddy_serves(container_host: ContainerHost) -> None:
     assert container_host.get(80).status == 200
+
+
+@pytest.mark.usefixtures("container_host")
+def test_many_who_ask_at_once_for_the_network_make_one() -> None:
+    name = f"handrail-test-{secrets.token_hex(4)}"
+    listing = ["docker", "network", "ls", "--quiet", "--filter", f"name={name}"]
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(ensure_network, [name] * 8))
+        assert len(subprocess.check_output(listing, text=True).split()) == 1
+    finally:
+        for made in subprocess.check_output(listing, text=True).split():
+            subprocess.run(["docker", "network", "rm", made], check=True, capture_output=True)
