@@ -50,7 +50,8 @@ class Fault:
         moments: steps of the journal at which it may strike; empty: it is there from the beginning.
         ready: done first of all.
         before: done before the client starts; ``inject``: done at the moment.
-        happened: whether what is there from the beginning has struck, asked when the client has ended.
+        happened: whether it has struck, asked when the client has ended: what waits for something may have come too
+            late.
         returncodes: how a client that lives may end.
         small: needs the app on a file system that can be filled.
         commands: ``deploy`` for what only a deploy can meet, ``journal`` for what every command can that keeps a
@@ -246,6 +247,11 @@ def cut_after(per_cent: float) -> Fault:
     )  # fmt: skip
 
 
+def client_was_killed(strike: Strike) -> bool:
+    """Return whether SIGKILL met a client that still ran; the work before it takes time, too."""
+    return strike.client is not None and strike.client.returncode != 0
+
+
 INTERRUPTED, TERMINATED = partial(kill_client, signal.SIGINT), partial(kill_client, signal.SIGTERM)
 CLIENT_DIES = partial(kill_client, signal.SIGKILL)
 
@@ -254,10 +260,13 @@ CATALOGUE: dict[str, Fault] = {
     for fault in (
         Fault("client gets SIGINT", 1, WITH_DECISION, inject=INTERRUPTED, returncodes=(130, 0), commands="all"),
         Fault("client gets SIGTERM", 1, WITH_DECISION, inject=TERMINATED, returncodes=(130, 0), commands="all"),
-        Fault("client gets SIGKILL", 1, WITH_DECISION, inject=CLIENT_DIES, returncodes=(-9,), commands="all"),
+        Fault(
+            "client gets SIGKILL", 1, WITH_DECISION, inject=CLIENT_DIES, returncodes=(-9,),
+            happened=client_was_killed, commands="all",
+        ),
         Fault(
             "client, agent and guardian killed", 1, (*FROM_ACTIVATION, "decided"), inject=kill_all_three,
-            returncodes=(-9,), undecided=True,
+            returncodes=(-9,), happened=client_was_killed, undecided=True,
         ),
         Fault("cable pulled", 1, FROM_ACTIVATION, inject=pull_cable, returncodes=(4, 5, 6), weight=1),
         Fault("a dead deploy's link", 2, before=leave_a_link, commands="deploy"),
@@ -284,7 +293,7 @@ CATALOGUE: dict[str, Fault] = {
         ),
         Fault(
             "disk full and client killed", 7, FROM_ACTIVATION, inject=fill_disk_and_kill_client,
-            returncodes=(-9,), small=True,
+            returncodes=(-9,), happened=client_was_killed, small=True,
         ),
         Fault("clock a year back", 13, before=partial(skew_clock, -366)),
         Fault("clock a year ahead", 13, before=partial(skew_clock, 366)),
