@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ class Visitors:
         answers: how many there were, by version and status.
         lost: why requests ended without an answer. That a server closes a kept connection between two requests does
             not count: every client asks again on a new one.
+        reopened: how often a server did that.
+        took: for each answer when its request began, as `time.perf_counter`, and how many seconds it took.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class Visitors:
     ) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
         self.lost: list[str] = []
+        self.reopened = 0
+        self.took: list[tuple[float, float]] = []
         self._version = version
         self._pause = pause
         self._timeout = timeout
@@ -79,6 +84,7 @@ class Visitors:
         while not self._stop.wait(self._pause):
             reused = connection is not None
             connection = connection or http.client.HTTPConnection(address, port, timeout=self._timeout)
+            began = time.perf_counter()
             try:
                 connection.request("GET", "/")
                 answer = connection.getresponse()
@@ -87,9 +93,12 @@ class Visitors:
                 connection.close()
                 connection = None
                 closed = isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError)
-                if not (reused and closed):
+                if reused and closed:
+                    self.reopened += 1
+                else:
                     self.lost.append(repr(error))
                 continue
+            self.took.append((began, time.perf_counter() - began))
             self.answers[self._version(body), answer.status] += 1
             if not keeps or answer.will_close:
                 connection.close()
