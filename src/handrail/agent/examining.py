@@ -10,7 +10,8 @@ import time
 from handrail.agent.commands import run
 from handrail.agent.files import read_text
 from handrail.agent.machine import find_pythons, find_supervisor, nearest_folder
-from handrail.agent.processes import command_line, listeners, listening_uid, process_environment
+from handrail.agent.processes import command_line, listeners, listening_uid
+from handrail.agent.service import Service
 
 # Seconds above a bare shell from which the files that a shell reads are timed one by one.
 NOTICEABLE = 0.1
@@ -102,11 +103,8 @@ def port_facts(agent, port):
             return {"port": port, "used": False}
     facts = {"port": port, "used": True, "pid": 0, "user": listening_user(port), "command": "", "ours": False}
     for pid in owners or []:
-        environment = process_environment(pid) or {}
-        folder = os.path.realpath(agent.app.releases) + os.sep
-        there = os.path.realpath("/proc/%d/cwd" % pid) + os.sep
         facts["pid"] = pid
-        facts["ours"] = environment.get("HANDRAIL_APP") == agent.app.name or there.startswith(folder)
+        facts["ours"] = bool(Service(agent.app, None).running_release(pid))
         facts["command"] = command_line(pid)[:120]
         if not facts["ours"]:
             break

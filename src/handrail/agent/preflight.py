@@ -3,7 +3,7 @@
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.instances import Instances
 from handrail.agent.machine import disk, find_pythons, is_writable, user_name
-from handrail.agent.processes import command_line, listeners, process_environment
+from handrail.agent.processes import command_line, listeners
 from handrail.agent.refusal import Refused
 from handrail.agent.service import Service
 
@@ -70,8 +70,7 @@ def port_problems(agent, service):
         except Refused as error:
             return [str(error)]
     for owner in owners:
-        environment = process_environment(owner) or {}
-        if environment.get("HANDRAIL_APP") != agent.app.name and not service.running_release(owner):
+        if not service.running_release(owner):
             command = command_line(owner)[:80]
             return ["port %d is in use by pid %d (%s)" % (port, owner, command or "unknown")]
     return []

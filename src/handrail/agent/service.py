@@ -187,11 +187,12 @@ class Service:
         return kept[-20:]
 
     def running_release(self, pid):
-        """Return the release that a process itself reports, or "" where it reports none."""
+        """Return the release of this app that a process itself reports, or "" where it reports none."""
         if not pid:
             return ""
         environment = process_environment(pid) or {}
-        if environment.get("HANDRAIL_RELEASE"):
+        # Two apps of one repository may have releases of the same name.
+        if environment.get("HANDRAIL_RELEASE") and environment.get("HANDRAIL_APP") == self.app.name:
             return environment["HANDRAIL_RELEASE"]
         folder = process_folder(pid)
         releases = os.path.realpath(self.app.releases) + os.sep

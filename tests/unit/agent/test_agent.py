@@ -806,6 +806,27 @@ def test_preflight_names_the_process_that_has_the_port(connect: Callable[[], Cli
     assert f"port {free_listener} is in use by pid {os.getpid()}" in problems[0]
 
 
+def test_preflight_takes_another_apps_release_for_somebody_else(
+    connect: Callable[[], Client], app: Path, free_port: int
+) -> None:
+    code = f"import socket, time; s = socket.create_server(('127.0.0.1', {free_port})); print(); time.sleep(60)"
+
+    def problems_with(name: str) -> list[str]:
+        environment = {**os.environ, "HANDRAIL_APP": name, "HANDRAIL_RELEASE": "3-abc", "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as server:
+            assert server.stdout is not None
+            server.stdout.readline()
+            service = {"check": [], "port": free_port, "pid": ["echo", "0"]}
+            found = connect().call("preflight", need_bytes=1, need_inodes=1, reserve_bytes=0, service=service)
+            server.kill()
+        problems: list[str] = found["problems"]
+        return problems
+
+    (problem,) = problems_with("blog")
+    assert f"port {free_port} is in use by pid " in problem
+    assert problems_with("shop") == []
+
+
 @pytest.fixture
 def free_listener() -> Iterator[int]:
     import socket
