@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.deploy.behind import leave_out, standing
 from handrail.deploy.failures import as_preflight
 from handrail.deploy.fleet import Fleet
-from handrail.deploy.preparing import MIB
+from handrail.deploy.preparing import need_of
 from handrail.deploy.release import service_for, variable_digests
 from handrail.deploy.rollout import rollout, sentences
 from handrail.deploy.session import Session, pack
@@ -93,13 +93,7 @@ def _plan_host(session: Session, facts: Mapping[str, Any], target: Target, bundl
         service = service_for(target, facts)
     except HandrailError as error:
         problems.append(error.message)
-    size = sum(member.size for member in objects)
-    request: dict[str, Any] = {
-        "need_bytes": size,
-        "need_inodes": len(bundle.members),
-        "reserve_bytes": target.reserve * MIB,
-    }
-    answer = session.call("preflight", service=service, python=bundle.python, **request)
+    answer = session.call("preflight", service=service, **need_of(bundle, target))
     lock = facts["lock"]
     return {
         "host": session.host,
