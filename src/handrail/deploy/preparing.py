@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from handrail.deploy.failures import as_preflight, first_failure
 from handrail.deploy.parcels import Parcels
 from handrail.deploy.release import environment_text, launchers_for, variable_digests
 from handrail.deploy.session import HostError, Session, pack
-from handrail.deploy.who import who
 from handrail.errors import PreflightError
 
 if TYPE_CHECKING:
@@ -101,7 +99,6 @@ def upload(run: Run, bundle: Bundle, ahead: Mapping[str, Any] | None = None) -> 
     Args:
         ahead: the request of `prepare`, sent along where nobody has to do anything between the two.
     """
-    target = run.job.target
     objects = bundle.objects()
     manifest = pack(bundle.manifest())
     run.begun = True
@@ -131,8 +128,7 @@ def upload(run: Run, bundle: Bundle, ahead: Mapping[str, Any] | None = None) -> 
                     run.missing.pop(session.host, None)
                     run.preparing.pop(session.host, None)
                     session.reopen()
-                    holder = {"who": who(), "since": time.time(), "what": "deploy", "deploy": run.deploy}
-                    session.call("lock", holder=holder, wait=target.lease)
+                    run.fleet.lock_again(session, run.holder())
                 once(session)
                 return
             except HostError as error:
