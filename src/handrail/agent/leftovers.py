@@ -20,14 +20,30 @@ def sweep(app):
     folder = app.path(NAME)
     if not os.path.isdir(folder):
         return ""
+    try:
+        return sweep_folder(app, folder)
+    except OSError as error:
+        # What a migration wrote there as somebody else is in nobody's way.
+        why = "%s%s" % (error.strerror, ": %s" % error.filename if error.filename else "")
+        return "%s, which a dry run left, cannot be deleted (%s); delete it there as root" % (folder, why)
+
+
+def sweep_folder(app, folder):
     end_processes(folder)
     notes = read_json(os.path.join(folder, "undo.json")) or []
     left = [note for note in notes if run(note["argv"], 30, env=dict(os.environ, **note["env"]))[0] != 0]
+    if notes:
+        remember(app, left)
+    stays = None
     for name in os.listdir(folder):
         if name != "undo.json":
-            remove_tree(os.path.join(folder, name))
+            try:
+                remove_tree(os.path.join(folder, name))
+            except OSError as error:
+                stays = error
+    if stays:
+        raise stays
     if left:
-        remember(app, left)
         return "%s of a dry run is still there; the next run tries again" % left[0]["what"]
     remove_tree(folder)
     return ""

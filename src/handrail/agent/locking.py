@@ -49,12 +49,14 @@ def lock(agent, request, _payload):
         return {"taken": False}
     os.ftruncate(agent.lock_fd, 0)
     os.pwrite(agent.lock_fd, json.dumps(request["holder"]).encode(), 0)
-    recovered = "; ".join(filter(None, [leftovers.sweep(agent.app), Transaction(agent.app).recover()]))
+    left = leftovers.sweep(agent.app)
+    recovered = Transaction(agent.app).recover()
     state = Transaction(agent.app).state()
     history = agent.app.history()
     return {
         "taken": True,
         "recovered": recovered,
+        "left": left,
         "transaction": public_state(state),
         "number": agent.app.last_number(history),
         "current": agent.app.current_release(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -259,6 +259,11 @@ class Fleet:
             yield
         finally:
             self.board = None
+
+
+def said_with_lock(answer: Mapping[str, Any]) -> list[str]:
+    """Return what a host's lock came with: what an earlier run had left there, and what stays of it."""
+    return [text for text in (answer["left"], answer["recovered"]) if text]
 
 
 def lock_error(error: HostError, environment: str) -> HandrailError:

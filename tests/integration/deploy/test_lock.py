@@ -57,3 +57,21 @@ def test_a_waiting_deploy_gets_the_lock_when_the_other_ends(new_project, sshd_ho
     done, waited = finish(first), finish(second)
     assert (done.returncode, waited.returncode) == (0, 0), f"{done}\n{waited}"
     assert waited.document["previous"] == done.document["release"]
+
+
+def test_what_a_dry_run_left_and_nobody_here_may_delete_is_in_no_deploys_way(
+    new_project, container_host: ContainerHost
+) -> None:
+    project = new_project(container_host)
+    folder = f"{container_host.home}/apps/{project.app}/rehearsal"
+    project.release("one")
+    project.deploy()
+    container_host.run_as_root(f"mkdir -p {folder}/0-abc/data && touch {folder}/0-abc/data/file {folder}/undo.json")
+    project.release("two")
+    done = project.inv(*DEPLOY)
+    assert done.returncode == 0, done
+    assert project.served() == ["two"]
+    assert f"{folder}, which a dry run left, cannot be deleted" in done.stderr
+    container_host.run_as_root(f"rm -r {folder}")
+    project.release("three")
+    assert "dry run" not in project.inv(*DEPLOY).stderr

@@ -14,6 +14,7 @@ import pytest
 
 from handrail.agent import leftovers
 from handrail.agent.app import App
+from handrail.agent.files import remove_tree
 from handrail.agent.refusal import Refused
 from handrail.agent.rehearsal import postgres, sqlite
 
@@ -144,6 +145,24 @@ def test_what_cannot_be_undone_yet_is_kept_for_the_next_time(app: App) -> None:
     mark.touch()
     assert leftovers.sweep(app) == ""
     assert not folder.exists()
+
+
+def test_what_cannot_be_deleted_is_named_and_keeps_nothing_else(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(app.path("rehearsal"))
+    for name in ("0-abc", "copy.sqlite3", "somebody's"):
+        (folder / name).write_text("data")
+
+    def remove(path: str) -> None:
+        if path.endswith("somebody's"):
+            raise PermissionError(1, "Operation not permitted", path)
+        remove_tree(path)
+
+    monkeypatch.setattr(leftovers, "remove_tree", remove)
+    assert leftovers.sweep(app) == (
+        f"{folder}, which a dry run left, cannot be deleted (Operation not permitted: {folder}/somebody's); "
+        "delete it there as root"
+    )
+    assert [path.name for path in folder.iterdir()] == ["somebody's"]
 
 
 def test_sweeping_ends_what_still_runs_there_and_nothing_else(app: App, tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ class FakeSession:
         if op == "scale":
             return {"scale": request["scale"], "web": {"how": ""}}
         now = self.states[1]
-        answer = {"taken": True, "recovered": self.recovered, "transaction": None, "number": len(now["history"])}
+        answer = {"taken": True, "recovered": self.recovered, "left": "", "transaction": None}
+        answer["number"] = len(now["history"])
         newest = now["history"][-1]["finished"]
         return {**answer, "current": now["current"], "scale": now["scale"], "newest": newest}
 

@@ -54,7 +54,7 @@ class FakeSession:
             return {}
         if not self.locks.take(self.host, self.who, wait):
             raise HostError(self.host, "locked", "held", holder={"who": self.locks.holders.get(self.host, "?")})
-        return {"recovered": "", "transaction": None, "number": 0}
+        return {"recovered": "", "left": "", "transaction": None, "number": 0}
 
     def cancel(self) -> None: ...
 

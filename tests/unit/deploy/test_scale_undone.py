@@ -34,7 +34,7 @@ class FakeSession:
 
     def call(self, op: str, **request: Any) -> dict[str, Any]:
         if op == "lock":
-            return {"recovered": "", "scale": self.numbers}
+            return {"recovered": "", "left": "", "scale": self.numbers}
         if op == "unlock":
             return {}
         if self.host == "b":
