@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from handrail.testing.faults.commands import CANARY, HOLD, MAINTENANCE, PROMOTE, ROLLBACK, SCALE, SCHEMA_ROLLBACK
+from handrail.testing.faults.commands import (
+    CANARY,
+    HOLD,
+    MAINTENANCE,
+    PROCESSES,
+    PROCESSES_ROLLBACK,
+    PROMOTE,
+    ROLLBACK,
+    SCALE,
+    SCHEMA_ROLLBACK,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -41,3 +51,11 @@ def test_an_interrupted_scale_leaves_every_host_with_the_numbers_that_it_tells(s
 
 def test_a_killed_agent_leaves_the_page_on_all_hosts_or_on_none(suffer) -> None:
     suffer("agent killed", "changed", command=MAINTENANCE, strategy="blue-green", hosts=2)
+
+
+def test_a_client_that_dies_leaves_workers_and_jobs_with_the_release_that_serves(suffer) -> None:
+    assert suffer("client gets SIGKILL", "activated", command=PROCESSES, hosts=2).word == "old"
+
+
+def test_a_rollback_whose_agent_is_killed_leaves_workers_and_jobs_with_the_release_that_serves(suffer) -> None:
+    suffer("agent killed", "activated", command=PROCESSES_ROLLBACK)

@@ -43,7 +43,7 @@ class Command:
         look: says as sentences what is broken afterwards, beside what is asked after every command; it gets the scene,
             the version before, the ended client, and whether nobody was left to decide.
         strategies: of the environments that it is for.
-        kind: what else the scene has: ``schema``, ``workers`` or ``""``.
+        kind: what else the scene has: ``schema``, ``workers``, ``jobs`` or ``""``.
         returncodes: how its client may end, beside those of the fault.
         watched: the file that is `CHANGED`, with ``{app}`` and ``{folder}``; empty where it keeps a journal. A
             command without a journal has no lease and no guardian, and takes only faults that need neither.
@@ -105,6 +105,23 @@ def look_at_schema(scene: Scene, _old: str, _done: Finished, undecided: bool) ->
         return []
     schema = scene.schema()
     return [] if {schema} == versions else [f"{versions} serves on the schema of {schema!r}"]
+
+
+def look_at_processes(scene: Scene, _old: str, _done: Finished, undecided: bool) -> list[str]:
+    """Background processes and the periodic job are of the release that serves, once this is decided."""
+    broken = []
+    scene.settle_processes()
+    for host, row in zip(scene.hosts, scene.status["hosts"], strict=True):
+        if undecided and row["transaction"]:
+            continue
+        version = scene.ask(host).version
+        if (works := scene.works(host)) != [version]:
+            broken.append(f"{host.name} serves {version}, its background processes are of {works}")
+        # It runs on the first host alone.
+        if host is scene.hosts[0] and (ran := scene.begin_job(host)) != version:
+            broken.append(f"{host.name} serves {version}, its periodic job is of {ran!r}")
+        broken += [f"status says of {each['name']}: {each['why']}" for each in row["processes"] if not each["ok"]]
+    return broken
 
 
 def plan_hold(scene: Scene) -> Plan:
@@ -182,6 +199,12 @@ SCHEMA_ROLLBACK = Command(
     "rollback --with-migrations", ("begun", "lowering", "lowered", *FROM_ACTIVATION, *SWITCH, DECIDED),
     plan_schema_rollback, look_at_schema, strategies=("restart", "blue-green"), kind="schema", sends=0.6, weight=3,
 )  # fmt: skip
+PROCESSES = Command(
+    "deploy with a worker and a job", DEPLOY.steps, plan_deploy, look_at_processes, kind="jobs", weight=4
+)
+PROCESSES_ROLLBACK = Command(
+    "rollback with a worker and a job", ROLLBACK.steps, plan_rollback, look_at_processes, kind="jobs", sends=0.6,
+)  # fmt: skip
 HOLD = Command(
     "deploy --hold", (*UNTIL_PREPARED, *FROM_ACTIVATION, DECIDED, "held"), plan_hold, look_at_held,
     strategies=("blue-green",),
@@ -206,5 +229,8 @@ MAINTENANCE = Command(
 )  # fmt: skip
 
 COMMANDS = {
-    command.name: command for command in (DEPLOY, ROLLBACK, SCHEMA_ROLLBACK, HOLD, PROMOTE, CANARY, SCALE, MAINTENANCE)
-}
+    command.name: command
+    for command in (
+        DEPLOY, PROCESSES, ROLLBACK, PROCESSES_ROLLBACK, SCHEMA_ROLLBACK, HOLD, PROMOTE, CANARY, SCALE, MAINTENANCE,
+    )
+}  # fmt: skip

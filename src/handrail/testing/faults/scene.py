@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,13 @@ if now != goal:
     place.write_text(goal)
 """
 WORKER = "import time\n\nwhile True:\n    time.sleep(60)\n"
+# Writes down which version it is of; at a time that no test meets, when nobody begins a run.
+JOB = """\
+import os, pathlib
+
+(pathlib.Path.home() / (os.environ["HANDRAIL_APP"] + ".ran")).write_text(pathlib.Path("version").read_text())
+"""
+JOB_TABLE = {"command": "python3 job.py", "schedule": "30 3 1 1 *"}
 SMALL_OPTIONS = ["--tmpfs", f"{SMALL}:exec,size=48m,nr_inodes=6000,uid=1000,gid=1000,mode=0755"]
 
 
@@ -60,7 +67,7 @@ class Scene:
         folder: made by this, for the project and the wires.
         strategy: ``restart``, ``rolling``, or ``blue-green`` or ``canary`` (behind Caddy).
         kind: ``schema`` for a service with a schema that is a file on the first host, ``workers`` for one with
-            background processes.
+            background processes, ``jobs`` for one with a background process and a periodic job.
         small: put the app on a file system that can be filled; the hosts need `SMALL_OPTIONS`.
     """
 
@@ -105,14 +112,17 @@ class Scene:
         if self.has_schema:
             ways = {"migrate": "up", "migrate_state": "state", "migrate_down": "down"}
             tables["service"] = {name: f"python3 schema.py {word}" for name, word in ways.items()}
-        if kind == "workers":
+        if kind in ("workers", "jobs"):
             tables["processes.worker"] = {"command": "python3 work.py", "instances": 1}
+        if kind == "jobs":
+            tables["processes.nightly"] = JOB_TABLE
         if small:
             test["root"] = SMALL
         reached = [wire.host for wire in self.wires]
         self.project = TinyProject(folder / "project", app, reached, cache, test=test, **tables)
         self.project.write("schema.py", SCHEMA)
         self.project.write("work.py", WORKER)
+        self.project.write("job.py", JOB)
 
     def __enter__(self) -> Self:
         if self.has_proxy:
@@ -128,7 +138,7 @@ class Scene:
                 f"for unit in $(systemctl list-units --plain --no-legend --all '{app}-*' | cut -d' ' -f1); do "
                 "systemctl disable --quiet --now $unit 2>/dev/null; rm -f /etc/systemd/system/$unit; done; "
                 f"rm -rf {self.folder} /etc/caddy/handrail/{app}*; systemctl daemon-reload; rm -f /home/deploy/sick "
-                f"/home/deploy/{app}.schema"
+                f"/home/deploy/{app}.*"
             )
             if self.has_proxy:
                 host.run_as_root("systemctl reload caddy || systemctl restart caddy")
@@ -201,6 +211,28 @@ class Scene:
         return len(
             host.run_as_root(f"systemctl list-units --plain --no-legend --state=active {units}").strip().splitlines()
         )
+
+    def works(self, host: ContainerHost) -> list[str]:
+        """Return the version that each running background process is of, by the folder that it runs in."""
+        units = f"'{self.project.app}-worker*'"
+        # As the user: root may not look into another's process without a capability that the container lacks.
+        return host.run(
+            f"for unit in $(systemctl list-units --plain --no-legend --state=active {units} | cut -d' ' -f1); do "
+            "cat /proc/$(systemctl show --property=MainPID --value $unit)/cwd/version; echo; done",
+        ).stdout.split()
+
+    def settle_processes(self) -> None:
+        """Give managers the time to start again what was killed."""
+        with suppress(AssertionError):
+            wait_until(lambda: all(len(self.works(host)) == 1 for host in self.hosts), "background processes", 10)
+
+    def begin_job(self, host: ContainerHost) -> str:
+        """Begin a run of the periodic job as its timer would; return the version that ran."""
+        app = self.project.app
+        return host.run_as_root(
+            f"rm -f /home/deploy/{app}.ran; systemctl is-active --quiet {app}-nightly.timer || echo no timer: ; "
+            f"systemctl start {app}-nightly.service; cat /home/deploy/{app}.ran"
+        ).strip()
 
     def serves_page(self, host: ContainerHost) -> bool:
         """Tell whether visitors get the page of ``inv maintenance``."""
