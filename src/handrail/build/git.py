@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 EARLIEST = 315532800
 # What Handrail itself writes into a project says nothing of the project.
 _OWN_FOLDERS = (".handrail", "dist")
+_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,14 @@ class GitFacts:
     epoch: int = EARLIEST
 
 
+def without_repository(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return ``environ`` without what git's hooks export: it names a repository, and what counts is the folder."""
+    return {name: value for name, value in environ.items() if name not in _REPOSITORY}
+
+
 def git(root: Path, run: Runner, *words: str) -> str:
     """Run a git command that only reads, in ``root``; return its output."""
-    # Hooks of another repository export these; what counts here is the folder.
-    env = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")}
-    env["LC_ALL"] = "C"
+    env = {**without_repository(os.environ), "LC_ALL": "C"}
     return run.run(["git", "--no-optional-locks", *words], cwd=root, env=env).stdout
 
 
