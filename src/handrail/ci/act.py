@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from handrail.build.git import without_repository
 from handrail.errors import UsageError
 
 _PATIENT = """#!/bin/sh
@@ -21,6 +21,8 @@ status=$?
 [ "$status" = 0 ] || sleep 0.3
 exit "$status"
 """
+TRACKING = "HANDRAIL_CI_RUN"
+"""Environment variable of all that a run starts. act empties GitHub's own for this, ``RUNNER_TRACKING_ID``."""
 _SYSTEMS = {"linux": ("ubuntu", "linux"), "darwin": ("macos",)}
 
 
@@ -54,6 +56,7 @@ def act_argv(
     variables: Sequence[str],
     actions: Mapping[str, Path],
     work: Path,
+    port: int,
 ) -> list[str]:
     """Return the command that runs ``job`` of ``workflow`` (``""``: all of its jobs) and logs JSON.
 
@@ -62,6 +65,7 @@ def act_argv(
         variables: ``NAME=value`` for the steps.
         actions: the folder of each ``owner/repository@ref``.
         work: a folder for act alone; it lies outside of the project, because act copies the project.
+        port: a free one, for the server of artifacts.
     """
     argv = [str(act), event, "--json", "--workflows", workflow, "--directory", "."]
     argv += ["--job", job] if job else []
@@ -75,8 +79,7 @@ def act_argv(
         argv += ["--local-repository", f"{name}={folder}"]
     argv += ["--action-offline-mode", "--action-cache-path", str(work / "cache")]
     argv += ["--artifact-server-path", str(work / "artifacts"), "--artifact-server-addr", "127.0.0.1"]
-    # act's own choice is one number, which a second act on this machine could not have.
-    argv += ["--artifact-server-port", str(_free_port())]
+    argv += ["--artifact-server-port", str(port)]
     argv += ["--no-cache-server", "--container-daemon-socket", "-"]
     # act would read these from the project: CI has no .env of yours.
     for name in ("env", "secret", "var", "input"):
@@ -84,19 +87,12 @@ def act_argv(
     return argv
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def job_environment(environ: Mapping[str, str], prefix: str = sys.prefix) -> dict[str, str]:
-    """Return ``environ`` without the virtual environment and the CI job that run this: a job makes its own."""
+    """Return ``environ`` without the virtual environment, CI job and git hook that run this: a job makes its own."""
     own = str(Path(prefix, "bin"))
     path = os.pathsep.join(each for each in environ.get("PATH", "").split(os.pathsep) if each != own)
-    outer = ("VIRTUAL_ENV", "GITHUB_", "RUNNER_")
-    kept = {name: value for name, value in environ.items() if not name.startswith(outer)}
+    outer = ("VIRTUAL_ENV", "GITHUB_", "RUNNER_", "ACTIONS_")
+    kept = {name: value for name, value in without_repository(environ).items() if not name.startswith(outer)}
     return {**kept, "PATH": path}
 
 

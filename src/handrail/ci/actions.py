@@ -74,6 +74,8 @@ def fill(actions: Iterable[str], folder: Path, runner: Runner) -> list[str]:
 
 
 def _fetch(action: str, folder: Path, runner: Runner) -> None:
+    from handrail.build.git import without_repository
+
     repository, _, ref = action.partition("@")
     server = os.environ.get("GITHUB_SERVER_URL") or "https://github.com"
     target = folder / action
@@ -81,10 +83,12 @@ def _fetch(action: str, folder: Path, runner: Runner) -> None:
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=target.parent) as temporary:
         work = Path(temporary, "action")
         work.mkdir()
-        git = ["git", "-C", str(work)]
-        runner.run([*git, "init", "--quiet"])
-        runner.run([*git, "fetch", "--quiet", "--depth", "1", f"{server}/{repository}", ref])
-        runner.run([*git, "checkout", "--quiet", "FETCH_HEAD"])
+        for words in (
+            ["init", "--quiet"],
+            ["fetch", "--quiet", "--depth", "1", f"{server}/{repository}", ref],
+            ["checkout", "--quiet", "FETCH_HEAD"],
+        ):
+            runner.run(["git", *words], cwd=work, env=without_repository(os.environ))
         shutil.rmtree(work / ".git")
         # The folder appears in one step: half an action must not count as one.
         work.rename(target)

@@ -49,6 +49,7 @@ class Log:
 
     def __init__(self) -> None:
         self.jobs: dict[str, JobRun] = {}
+        self._steps: dict[tuple[str, str], StepRun] = {}
         self.complaints: list[str] = []
         """What act said outside of any job."""
 
@@ -89,22 +90,29 @@ class Log:
         if event.get("stage") != "Main" and not (event.get("stepResult") == "failure" or event.get("level") == "error"):
             return None
         name = str(event.get("step", "")).strip().split("\n")[0]  # a step without a name has its whole script as one
-        step = next((each for each in job.steps if each.name == name and each.state == "not run"), None)
-        if step is None:
-            step = next((each for each in job.steps if each.name == name and "stepResult" not in event), None)
-        if step is None:
-            step = StepRun(job.name, name)
-            job.steps.append(step)
+        # The steps of a composite action come under the id of the step that uses it, with a second part of their own.
+        first, *inner = event["stepID"]
+        key = (str(event.get("job") or event["jobID"]), str(first))
+        if key not in self._steps:
+            self._steps[key] = StepRun(job.name, name)
+            job.steps.append(self._steps[key])
+        step = self._steps[key]
         if event.get("command") == "error":
-            pairs = event.get("kvPairs") or {}
-            line = str(pairs.get("line", ""))
-            step.findings.append(
-                Finding(str(event.get("arg", "")), str(pairs.get("file", "")), int(line) if line.isdigit() else 0)
-            )
+            _take_error(step, event)
         elif event.get("raw_output") or (event.get("level") == "error" and "stepResult" not in event):
             step.lines.extend(message.split("\n"))
-        if "stepResult" not in event:
+        if "stepResult" not in event or inner:
             return None
         step.state = _STATES.get(str(event["stepResult"]), "failed")
-        step.seconds = float(event.get("executionTime") or 0) / 1e9
+        step.seconds += float(event.get("executionTime") or 0) / 1e9
         return step
+
+
+def _take_error(step: StepRun, event: dict[str, Any]) -> None:
+    """Take a step's ``::error::``: a place in a file beside its line, what has none among what it said."""
+    pairs = event.get("kvPairs") or {}
+    message, file, line = str(event.get("arg", "")), str(pairs.get("file", "")), str(pairs.get("line", ""))
+    if file:
+        step.findings.append(Finding(message, file, int(line) if line.isdigit() else 0))
+    else:
+        step.lines.extend(f"error: {message}".split("\n"))

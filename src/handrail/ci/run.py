@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.checks.verdict import Verdict
-from handrail.ci.act import act_argv, find_act, job_environment, labels_here, with_patient_shell
+from handrail.ci.act import TRACKING, act_argv, find_act, job_environment, labels_here, with_patient_shell
 from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
+from handrail.ci.artifacts import free_port, keep, relay, variables_for_uploads
 from handrail.ci.events import JobRun, Log, StepRun
 from handrail.ci.workflows import event_of, read_workflows, with_needs
 from handrail.errors import ConfigError, PreflightError, UsageError, did_you_mean
 from handrail.parity.workflows import FOLDER, Job, Workflow
+from handrail.processes import end_marked
 
 if TYPE_CHECKING:
     from handrail.commands import Runner
     from handrail.ui import Printer
+
+# What shows a pinned action's version no better than its first seven digits do.
+_COMMIT = re.compile(r"(?<=@[0-9a-f]{7})[0-9a-f]{33}\b")
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -153,9 +161,15 @@ def _check(chosen: Chosen, root: Path, matrix: Sequence[str], variables: Sequenc
     folder = mirror_folder(root)
     actions = remote_actions(chosen.jobs)
     if lacking := missing(actions, folder):
+        users = [job.name for job in chosen.jobs if missing(remote_actions([job]), folder)]
+        ready = [
+            job for job in chosen.jobs if not missing(remote_actions(with_needs(chosen.workflow, job.name)), folder)
+        ]
         raise PreflightError(
-            f"{chosen.workflow.file} uses {', '.join(lacking)}, which {folder.relative_to(root)} does not have",
-            next_step="inv ci --mirror fetches them, where there is internet; inv ci --list shows the jobs",
+            f"{chosen.workflow.file} uses {', '.join(lacking)} ({', '.join(users)}), which is not in "
+            f"{folder.relative_to(root)}",
+            next_step="inv ci --mirror, where there is internet"
+            + (f"; these run without: {', '.join(f'inv ci {job.name}' for job in ready)}" if ready else ""),
         )
     if needs_node(actions, folder) and not shutil.which("node"):
         raise PreflightError("an action needs Node, and there is no node on PATH", next_step="install Node.js")
@@ -179,7 +193,7 @@ def _run(
         elif printer.verbose:
             printer.detail(text)
 
-    folder = mirror_folder(root)
+    folder, port, tracking = mirror_folder(root), free_port(), uuid.uuid4().hex
     argv = act_argv(
         act,
         event=event_of(chosen.workflow) or "workflow_dispatch",
@@ -190,9 +204,18 @@ def _run(
         variables=variables,
         actions={name: folder / name for name in with_nested(remote_actions(chosen.jobs), folder)},
         work=work,
+        port=port,
     )
-    environment = with_patient_shell(job_environment(os.environ), work / "bin")
-    result = runner.run(argv, cwd=root, env=environment, check=False, stream=line)
+    environment = {**with_patient_shell(job_environment(os.environ), work / "bin"), TRACKING: tracking}
+    try:
+        with relay(port) as address:
+            environment |= variables_for_uploads(address)
+            result = runner.run(argv, cwd=root, env=environment, check=False, stream=line)
+    finally:
+        # act ends a step and no more than that: what ran in a session of its own stays, as any tool of a task does.
+        end_marked(TRACKING, tracking, patience=2.0)
+    for file in keep(work / "artifacts", root):
+        printer.info(f"kept {file.relative_to(root)}")
     jobs = list(log.jobs.values())
     seen = {job.id for job in jobs}
     # A job whose needs failed never begins, and act says nothing of it.
@@ -204,7 +227,7 @@ def _run(
 
 
 def _tell(step: StepRun, printer: Printer) -> None:
-    said = f"{step.job}: {step.name} {step.state} in {step.seconds:.1f} s"
+    said = f"{step.job}: {_COMMIT.sub('', step.name)} {step.state} in {step.seconds:.1f} s"
     if step.state != "failed":
         printer.info(said)
         return
@@ -218,7 +241,7 @@ def show_runs(jobs: Sequence[JobRun], printer: Printer) -> list[Verdict]:
     rows = []
     for job in jobs:
         for step in job.steps:
-            rows.append([job.name, step.name, _shown(step.state), f"{step.seconds:.1f}"])
+            rows.append([job.name, _cut(step.name), _shown(step.state), f"{step.seconds:.1f}"])
         if not job.steps:
             rows.append([job.name, f"({job.remark or 'no step began'})", _shown(job.state), ""])
     printer.table("ci", ["job", "step", "verdict", "seconds"], rows)
@@ -253,9 +276,14 @@ def document(jobs: Sequence[JobRun]) -> dict[str, Any]:
 
 def _verdict(job: JobRun) -> Verdict:
     red = next((step for step in job.steps if step.state == "failed"), None)
-    remark = job.remark or (f"step {red.name!r} failed" if red else "")
+    remark = job.remark or (f"step {_cut(red.name)!r} failed" if red else "")
     state = "not run" if job.state == "skipped" else job.state
     return Verdict(job.name, state, job.seconds, f"inv ci {job.id}", remark)
+
+
+def _cut(name: str) -> str:
+    name = _COMMIT.sub("", name)
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _shown(state: str) -> str:

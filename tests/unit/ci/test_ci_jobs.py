@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 from handrail.checks.verdict import Finding
 from handrail.ci.act import act_argv, job_environment, labels_here, with_patient_shell
 from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
-from handrail.ci.events import Log
-from handrail.ci.run import choose, document, list_jobs, run_jobs
+from handrail.ci.events import JobRun, Log, StepRun
+from handrail.ci.run import choose, document, list_jobs, run_jobs, show_runs
 from handrail.ci.workflows import event_of, read_workflows, with_needs
 from handrail.commands import Runner
 from handrail.errors import ConfigError, HandrailError, PreflightError, UsageError
@@ -113,8 +114,9 @@ def test_the_list_says_how_each_job_is_run(root: Path) -> None:
 def test_what_is_missing_here_stops_the_run_before_it_starts(root: Path) -> None:
     with pytest.raises(PreflightError) as raised:
         run_jobs(root, choose(root, "", ""), FakeRunner(), RecordingPrinter())
-    assert "actions/upload-artifact@v7" in raised.value.message
+    assert "actions/upload-artifact@v7 (test)" in raised.value.message
     assert "inv ci --mirror" in raised.value.next_step
+    assert raised.value.next_step.endswith("these run without: inv ci lint")
 
 
 @pytest.mark.parametrize(
@@ -154,20 +156,26 @@ def test_the_mirror_is_filled_from_the_actions_repositories_at_what_is_pinned(
     assert fill(["a/b@v1"], folder, Runner()) == []
     with pytest.raises(HandrailError):
         fill(["a/b@v9"], folder, Runner())
+    # From inside a git hook, which names the repository that it belongs to.
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "of-the-hook"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "of-the-hook" / "index"))
+    shutil.rmtree(folder)
+    assert fill(["a/b@v1"], folder, Runner()) == ["a/b@v1", "c/d@v2"]
+    assert not (tmp_path / "of-the-hook").exists()
     assert [each.name for each in (folder / "a").iterdir()] == ["b@v1"]
 
 
 def test_act_runs_on_this_machine_and_takes_no_file_of_the_project_for_its_settings(tmp_path: Path) -> None:
     argv = act_argv(
         Path("/x/act"), event="push", workflow="w.yml", job="lint", labels=["ubuntu-24.04"], matrix=["python=3.12"],
-        variables=["A=b"], actions={"a/b@v1": tmp_path}, work=tmp_path,
+        variables=["A=b"], actions={"a/b@v1": tmp_path}, work=tmp_path, port=2345,
     )  # fmt: skip
     line = " ".join(argv)
     assert "--platform ubuntu-24.04=-self-hosted" in line
     assert "--matrix python:3.12" in line
     assert f"--local-repository a/b@v1={tmp_path}" in line
     # act would always take 34567 for its artifacts, and two of them could not run at once.
-    assert 1024 < int(argv[argv.index("--artifact-server-port") + 1]) != 34567
+    assert "--artifact-server-port 2345" in line
     assert "--env-file /dev/null" in line
     assert "--secret-file /dev/null" in line
     assert labels_here(["ubuntu-24.04", "windows-2025", "macos-15", "self-hosted"], "linux") == [
@@ -178,7 +186,15 @@ def test_act_runs_on_this_machine_and_takes_no_file_of_the_project_for_its_setti
 
 def test_a_job_does_not_see_the_virtual_environment_that_starts_it() -> None:
     environment = job_environment(
-        {"PATH": "/p/bin:/usr/bin", "VIRTUAL_ENV": "/p", "GITHUB_RUN_ID": "1", "A": "b"}, "/p"
+        {
+            "PATH": "/p/bin:/usr/bin",
+            "VIRTUAL_ENV": "/p",
+            "GITHUB_RUN_ID": "1",
+            "ACTIONS_RUNTIME_TOKEN": "x",
+            "GIT_DIR": "/p/.git",
+            "A": "b",
+        },
+        "/p",
     )
     assert environment == {"PATH": "/usr/bin", "A": "b"}
 
@@ -218,10 +234,48 @@ def test_a_log_becomes_steps_with_seconds_verdict_last_lines_and_places() -> Non
 
 def test_a_step_that_ran_twice_under_one_name_is_there_twice() -> None:
     log = Log()
-    for _ in range(2):
-        log.feed(event(msg="⭐", stage="Main", step="inv lint", stepID=["1"]))
-        log.feed(event(msg="✅", stage="Main", step="inv lint", stepID=["1"], stepResult="success"))
+    for number in ("1", "2"):
+        log.feed(event(msg="⭐", stage="Main", step="inv lint", stepID=[number]))
+        log.feed(event(msg="✅", stage="Main", step="inv lint", stepID=[number], stepResult="success"))
     assert [step.state for job in log.jobs.values() for step in job.steps] == ["passed", "passed"]
+
+
+def test_the_steps_of_a_composite_action_are_one_step_with_all_that_they_said() -> None:
+    log = Log()
+    step = {"stage": "Main", "step": "a/b@v1"}
+    log.feed(event(msg="⭐", stepID=["3"], **step))
+    log.feed(event(msg="first\n", raw_output=True, stepID=["3", "0"], **step))
+    assert log.feed(event(msg="✅", stepID=["3", "0"], stepResult="success", executionTime=10**9, **step)) is None
+    assert log.feed(event(msg="❌", stepID=["3", "1"], stepResult="failure", level="error", **step)) is None
+    ended = log.feed(
+        event(msg="❌", stepID=["3"], stepResult="failure", executionTime=2 * 10**9, level="error", **step)
+    )
+    (job,) = log.jobs.values()
+    assert job.steps == [ended]
+    assert ended is not None
+    assert (ended.state, ended.seconds, list(ended.lines)) == ("failed", 2.0, ["first"])
+
+
+def test_an_error_without_a_file_stands_among_the_lines_of_its_step() -> None:
+    log = Log()
+    step = {"stage": "Main", "step": "a/b@v1", "stepID": ["1"]}
+    log.feed(event(msg="❗", command="error", arg="Failed to CreateArtifact", level="error", **step))
+    ended = log.feed(event(msg="❌", stepResult="failure", level="error", **step))
+    assert ended is not None
+    assert list(ended.lines) == ["error: Failed to CreateArtifact"]
+    assert ended.findings == []
+
+
+def test_a_pinned_commit_and_a_long_line_do_not_fill_the_table() -> None:
+    printer = RecordingPrinter()
+    commit = "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f"
+    steps = [StepRun("a", f"a/b@{commit}", "passed"), StepRun("a", "inv test " + "x" * 99, "failed")]
+    (verdict,) = show_runs([JobRun("a", "a", "failed", steps=steps)], printer)
+    said = "\n".join(str(each) for each in printer.events)
+    assert "a/b@bbbca2d" in said
+    assert commit not in said + verdict.remark
+    assert "x" * 60 not in said + verdict.remark
+    assert document([JobRun("a", "a", steps=steps)])["jobs"][0]["steps"][0]["name"] == f"a/b@{commit}"
 
 
 def test_a_job_for_another_kind_of_machine_has_not_run_and_is_not_green() -> None:
