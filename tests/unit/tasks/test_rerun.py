@@ -45,3 +45,12 @@ def test_a_workflow_that_only_pushes_start_is_run_again(project: Path) -> None:
 @pytest.mark.parametrize("name", ["logs", "chec", "dep"])
 def test_a_task_that_no_workflow_runs_has_no_line(project: Path, name: str) -> None:
     assert ci_line(name, [], project, {}) == ""
+
+
+def test_a_workflow_that_deploys_is_no_way_to_see_a_check_again(tmp_path: Path) -> None:
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "deploy.yml").write_text("on: workflow_dispatch\n# runs:\n- run: inv check\n- run: inv deploy --yes\n")
+    assert ci_line("check", [], tmp_path, {}) == ""
+    (folder / "handrail-ci.yml").write_text("on: push\n# runs:\n- run: inv check --ci-results\n")
+    assert ci_line("check", [], tmp_path, {}) == "gh run rerun --failed"
