@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from handrail.config.reads import Read, Reads
     from handrail.config.schema import Project
 
-# Read by Python, by servers and by libraries, and never in a project's own source.
+# Read by Python, by servers and by libraries, and never in a project's own source; PORT each start gets from Handrail.
 _OF_LIBRARIES = re.compile(
-    r"DJANGO_SETTINGS_MODULE|WEB_CONCURRENCY|"
+    r"PORT|DJANGO_SETTINGS_MODULE|WEB_CONCURRENCY|"
     r"(?:PYTHON|GUNICORN|UVICORN|HYPERCORN|FLASK|CELERY|SENTRY|OTEL|AWS|BOTO|GOOGLE|AZURE|DD|NEW_RELIC|PG|MALLOC|OMP|"
     r"REQUESTS|SSL|HTTP|HTTPS|NO|ALL|DEPLOY|HANDRAIL)(?:_[A-Z0-9_]+|[A-Z0-9]+)?"
 )

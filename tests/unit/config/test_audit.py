@@ -181,3 +181,11 @@ def test_two_different_environments_are_needed_to_compare(root: Path) -> None:
         env(TaskContext(RecordingPrinter(), root))
     with pytest.raises(UsageError, match="all environments"):
         env(TaskContext(RecordingPrinter(), root), env="live", check=True)
+
+
+def test_a_port_that_each_start_gets_from_handrail_need_not_be_declared(root: Path) -> None:
+    contract = root / "env" / "example.env"
+    contract.write_text(contract.read_text().replace("# type: port, needed by: app, secret: no\nPORT=\n", ""))
+    (root / "shop.py").write_text('import os\nint(os.environ["PORT"]), os.environ["KEY"], os.environ.get("OLD")\n')
+
+    assert not [each for each in codes(root, KEY="x") if each.startswith("env-undeclared")]

@@ -257,6 +257,7 @@ def test_what_the_system_sets_is_told_apart() -> None:
 
 def test_tests_and_scripts_are_not_shipped() -> None:
     files = ["src/shop/app.py", "shop/tests/test_a.py", "conftest.py", "noxfile.py", "docs/conf.py", "setup.py"]
+    files += ["shop/cart/tests.py", "shop/cart_test.py"]
     assert [file for file in files if is_shipped(file)] == ["src/shop/app.py"]
 
 

@@ -121,4 +121,5 @@ def is_shipped(file: str) -> bool:
     path = PurePosixPath(file)
     if path.name in _NOT_SHIPPED_FILES and len(path.parts) <= 2:
         return False
-    return path.name != "conftest.py" and not path.name.startswith("test_") and not _NOT_SHIPPED & set(path.parts[:-1])
+    is_test = path.name in ("conftest.py", "tests.py") or path.name.startswith("test_") or path.stem.endswith("_test")
+    return not is_test and not _NOT_SHIPPED & set(path.parts[:-1])
