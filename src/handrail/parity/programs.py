@@ -48,6 +48,7 @@ def programs_missing_here(sources: Sources, path: str | None = None) -> Iterator
     """
     folders = path if path is not None else search_path()
     seen: set[str] = set()
+    from_pip = set(_installed_by_pip(sources))
     for workflow in sources.workflows:
         for step in workflow.steps:
             for line, name, package in _programs(step):
@@ -56,15 +57,14 @@ def programs_missing_here(sources: Sources, path: str | None = None) -> Iterator
                 seen.add(name)
                 if shutil.which(name, path=folders) is None:
                     package = package or name
+                    on_debian = f"on Debian: apt-get install {package}" if sys.platform == "linux" else ""
                     yield Diagnosis(
                         "ci-tool-missing",
                         "warning",
                         f"CI uses {name}, and it is not on this machine",
                         step.file,
                         line,
-                        mend=f"on Debian: apt-get install {package}"
-                        if sys.platform == "linux"
-                        else f"install {package}",
+                        mend=f"uv tool install {name}" if name in from_pip else on_debian or f"install {package}",
                     )
 
 
@@ -72,6 +72,16 @@ def search_path() -> str:
     """Return this process's PATH with the environment's scripts and the system's own folders behind it."""
     more = [str(Path(sys.executable).parent), "/usr/local/sbin", "/usr/sbin", "/sbin"]
     return os.pathsep.join([os.environ.get("PATH", os.defpath), *more])
+
+
+def _installed_by_pip(sources: Sources) -> Iterator[str]:
+    """Yield what the workflows install from a package index: Debian may not have it, or calls it otherwise."""
+    for workflow in sources.workflows:
+        for step in workflow.steps:
+            for _, words in step.commands() if step.is_shell else ():
+                left = bare(words)
+                if program(left) in ("pip", "pip3", "pipx") and left[1:2] == ["install"]:
+                    yield from (re.split(r"[\[=<>!~@;]", word)[0] for word in left[2:] if not word.startswith("-"))
 
 
 def _programs(step: Step) -> Iterator[tuple[int, str, str]]:

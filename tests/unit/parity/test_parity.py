@@ -368,6 +368,16 @@ def test_what_ci_uses_and_this_machine_lacks_is_named_once(repository: Repositor
     ]
 
 
+def test_what_ci_installs_with_pip_is_not_looked_for_in_debian(repository: Repository) -> None:
+    more = "      - run: python -m pip install --upgrade 'no-such-tool>=1'\n      - run: no-such-tool .\n"
+    repository.change(CI_FILE, STEP, STEP + more)
+    sources = read_all(repository.root, load_project(repository.root), ())
+
+    found = programs_missing_here(sources, path="/nowhere")
+
+    assert [each.mend for each in found if "no-such-tool" in each.message] == ["uv tool install no-such-tool"]
+
+
 def test_lint_fails_over_differences_only_where_the_project_wants_that(repository: Repository) -> None:
     repository.change(CI_FILE, f"@{COMMIT} # v7", "@v7")
 
