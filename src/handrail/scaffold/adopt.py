@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +133,10 @@ def make_plan(root: Path, choices: Choices, ledger: Ledger) -> Plan:
             f'add to [project]: requires-python = ">={choices.facts.pythons[0]}"'
         )
     _check(after, plan)
+    strict = merged_pyproject(before or "", replace(choices, parity="error"))
+    # The versions of hooks that were there before are compared with a lock that is not there yet.
+    if strict != after and not choices.facts.existing.hooks and _is_in_parity(root, plan):
+        plan.changes[0] = Change(PYPROJECT, before, strict)
     kept = {"branch": choices.branch, "ci": choices.ci, "deploy": choices.deploy}
     text = ledger_text(Ledger(ledger.version or __version__, dict(ledger.choices) or kept, plan.records))
     if text != present(root, FILE):
@@ -271,9 +275,14 @@ def _need_repository(root: Path) -> None:
             f"{here.name} is no git repository, and what is built and deployed is what git knows",
             next_step="git init, then handrail init",
         )
+    inside = here.relative_to(top)
+    is_project_there = any((top / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg"))
     raise UsageError(
-        f"{here.relative_to(top)} is a folder of the repository {top}: hooks and workflows work at its top alone",
-        next_step=f"cd {top}, then handrail init",
+        f"{inside} is a folder of the repository {top}: hooks and workflows work at its top alone",
+        next_step=f"cd {top}, then handrail init"
+        if is_project_there
+        else f"give it a repository of its own, with its history: cd {top} && git subtree split --prefix={inside} "
+        f"--branch={inside.name}, clone that branch, then handrail init",
     )
 
 
@@ -305,3 +314,26 @@ def _check(pyproject: str, plan: Plan) -> None:
         except ConfigError as error:
             error.next_step = error.next_step or "nothing was written; correct it, then run handrail init again"
             raise
+
+
+def _is_in_parity(root: Path, plan: Plan) -> bool:
+    """Return whether laptop, hooks and CI will do the same after the plan."""
+    import shutil
+    import tempfile
+
+    from handrail.checks.drift import check_tools
+    from handrail.checks.lint import WORKFLOWS
+    from handrail.config.load import load_project
+    from handrail.parity.look import look
+
+    with tempfile.TemporaryDirectory() as folder:
+        there = Path(folder)
+        for name in (".github", "noxfile.py"):
+            if (root / name).is_dir():
+                shutil.copytree(root / name, there / name)
+            elif (root / name).is_file():
+                shutil.copy(root / name, there / name)
+        (there / WORKFLOWS).mkdir(parents=True, exist_ok=True)
+        write_changes(there, plan.changes)
+        project = load_project(there)
+        return not any(each.level == "error" for each in look(there, project, check_tools(there, project)))

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _LINT = {
     "all": "rules and format, as ruff is configured here",
     "check": "ruff's rules as configured here; the format is not checked",
-    "errors": "only what cannot run: no rules of ruff are chosen here; [tool.handrail.checks] lint raises it",
+    "errors": "only what cannot run: no `select` chooses ruff's rules, and its own change with its version; "
+    "[tool.handrail.checks] lint raises it",
 }
 _TYPES = {"strict": "mypy, strict", "project": "mypy, as configured here", "off": "not checked (no mypy settings here)"}
 

@@ -121,6 +121,7 @@ def test_the_matrix_is_what_is_declared_as_far_as_handrail_runs_on_it(
          ("pytest", "freezegun")),
         ({"tests/test_a.py": "", "tox.ini": "[testenv]\ndeps = -r requirements/tests.txt\n",
           "requirements/tests.txt": "pytest==8.1.1\n", "requirements/tests.in": "pytest\n"}, "pytest", ("pytest",)),
+        ({"tests/test_a.py": "", "requirements.development.txt": "pytest\nmock\n"}, "pytest", ("pytest", "mock")),
         ({"test_a.py": "", "setup.cfg": "[tool:pytest]\naddopts = -q\n"}, "pytest", ()),
     ],
 )  # fmt: skip

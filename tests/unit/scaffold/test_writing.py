@@ -92,6 +92,21 @@ def test_every_byte_of_an_existing_pyproject_stays(repository: Repository) -> No
     assert any(line.startswith("handrail[sandbox]>=") for line in group)
 
 
+@pytest.mark.parametrize("python", ["3.10", "3.9"])
+def test_new_tables_stand_at_the_end_also_where_those_of_tools_come_first(repository: Repository, python: str) -> None:
+    tool = "[tool.coverage.run]\nbranch = true\n\n"
+    text = tool + LIBRARY.replace('version = "1"\n', f'version = "1"\nrequires-python = ">={python}"\n')
+    root = repository({**SERVICE, "pyproject.toml": text})
+    init(root)
+    written = (root / "pyproject.toml").read_text()
+    assert written.startswith(tool)
+    heads = [line for line in written.splitlines() if line.startswith("[")]
+    assert heads[:4] == ["[tool.coverage.run]", "[build-system]", "[project]", "[dependency-groups]"]
+    assert heads[4] == ("[tool.handrail]" if python == "3.10" else "[tool.uv]")
+    lines = written.splitlines()
+    assert all(not lines[number - 1] for number, line in enumerate(lines) if line.startswith("[tool.handrail"))
+
+
 def test_a_second_time_nothing_is_changed(repository: Repository) -> None:
     root = repository(SERVICE)
     init(root)
@@ -371,3 +386,32 @@ def test_what_an_application_needs_to_be_imported_its_tests_get(repository: Repo
     )
     init(root)
     assert load_project(root).checks.test_variables == {"SECRET_KEY": "only-for-the-tests-and-no-secret-at-all"}
+
+
+@pytest.mark.parametrize(
+    ("more", "parity"),
+    [
+        ({}, "error"),
+        ({".github/workflows/ci.yml": "on: push\njobs:\n  a:\n    steps:\n      - run: make test\n"}, "warn"),
+        ({".pre-commit-config.yaml": "repos:\n  - repo: https://example.org/a\n    rev: v1\n    hooks: []\n"}, "warn"),
+        ({"pyproject.toml": LIBRARY.replace('version = "1"', 'version = "1"\nrequires-python = ">=3.9"')}, "warn"),
+    ],
+    ids=["nothing of its own", "a workflow", "hooks", "a Python that is not tested"],
+)
+def test_differences_of_laptop_and_ci_fail_the_lint_where_there_are_none_to_begin_with(
+    repository: Repository, more: dict[str, str], parity: str
+) -> None:
+    root = repository({**SERVICE, **more})
+    init(root)
+    assert load_project(root).checks.parity == parity
+
+
+@pytest.mark.parametrize(("above", "advice"), [({}, "git subtree split --prefix=api"), ({"setup.py": ""}, "cd ")])
+def test_a_folder_of_a_repository_is_told_what_to_do(
+    repository: Repository, above: dict[str, str], advice: str
+) -> None:
+    root = repository({"api/pyproject.toml": LIBRARY, "api/src/shop/__init__.py": "", **above})
+    with pytest.raises(UsageError, match="hooks and workflows work at its top alone") as caught:
+        init(root / "api")
+    assert advice in str(caught.value.next_step)
+    assert ("subtree" in str(caught.value.next_step)) == (not above)

@@ -18,7 +18,9 @@ _FILES = (
     "requirements-test.txt", "requirements-tests.txt", "requirements-dev.txt", "requirements_dev.txt",
     "requirements_test.txt", "requirements_tests.txt", "test-requirements.txt", "dev-requirements.txt",
     "dev.requirements.txt", "tests/requirements.txt", "requirements/tests.txt", "requirements/test.txt",
-    "requirements/dev.txt", "requirements/local.txt",
+    "requirements/dev.txt", "requirements/development.txt", "requirements/local.txt",
+    "requirements.development.txt", "requirements.dev.txt", "requirements-development.txt",
+    "requirements.test.txt", "requirements.tests.txt",
 )  # fmt: skip
 # They would run the tests from outside, or they are what Handrail does.
 _NOT_NEEDED = {"tox", "pip", "setuptools", "wheel", "build", "twine", "hatch", "pip-tools", "nose", "nose2"}

@@ -21,6 +21,7 @@ class Choices:
         app: the name on hosts.
         is_service: it is deployed; a library is not.
         lint, types: how much ruff and mypy judge, as in ``[tool.handrail.checks]``.
+        parity: what `inv lint` makes of differences between laptop, hooks and CI.
         branch: the branch that CI watches.
         ci, deploy: file names of the workflows below .github/workflows.
         health: a path to ask; empty: only the process is checked.
@@ -32,6 +33,7 @@ class Choices:
     is_service: bool = False
     lint: str = "all"
     types: str = "strict"
+    parity: str = "warn"
     branch: str = "main"
     ci: str = "ci.yml"
     deploy: str = "deploy.yml"

@@ -35,13 +35,16 @@ def merged_pyproject(text: str, choices: Choices) -> str:
     if server_line(choices) and _can_add_dependency(choices):
         _extend(document["project"]["dependencies"], [server_line(choices)])
     _add_group(document, choices)
+    # New tables of [tool] go to the end: tomlkit would put them behind the first ones, in the middle of the file.
+    end = tomlkit.document()
+    uv = document if "uv" in document.get("tool", {}) else end
     if facts.old_pythons:
-        _limit_lock(document)
+        _limit_lock(uv)
     if not facts.has_project_table:
-        _add_workspace(document, choices)
+        _add_workspace(uv, choices)
     if "handrail" not in document.get("tool", {}):
-        _append(document, _handrail_tables(choices))
-    return tomlkit.dumps(document)
+        _append(end, _handrail_tables(choices))
+    return _joined(tomlkit.dumps(document), tomlkit.dumps(end))
 
 
 def needs_deploy_requirements(choices: Choices) -> bool:
@@ -158,6 +161,8 @@ def _handrail_tables(choices: Choices) -> dict[str, Any]:
         if build:
             tables["build"] = build
     checks: dict[str, Any] = {"pythons": list(facts.pythons), "lint": choices.lint, "types": choices.types}
+    if choices.parity == "error":
+        checks["parity"] = choices.parity
     package = facts.package.imports[0] if facts.package.imports else ""
     if package and package != choices.app.replace("-", "_"):
         checks["coverage_package"] = package
@@ -189,8 +194,12 @@ def _append(document: Any, tables: dict[str, Any]) -> None:
             own.add(key, _as_table(value))
     if "tool" not in document:
         document.add("tool", tomlkit.table(is_super_table=True))
-    # Not add(): tables of [tool] that stand apart from each other are one mapping that only takes items.
     document["tool"]["handrail"] = own
+
+
+def _joined(text: str, more: str) -> str:
+    """Return both texts with one empty line between them."""
+    return f"{text.rstrip()}\n\n{more.lstrip()}" if text.strip() and more.strip() else text + more
 
 
 def _as_table(values: dict[str, Any]) -> Any:
