@@ -44,6 +44,18 @@ class JobRun:
         return sum(step.seconds for step in self.steps)
 
 
+def as_text(line: str) -> str:
+    """Return one line of act's log for a reader: the job's name, and what was said; as it is where it is no event."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(event, dict) or "msg" not in event:
+        return line
+    message = str(event["msg"]).strip("\r\n")
+    return f"{event['job']} | {message}" if "job" in event else message
+
+
 class Log:
     """All jobs of one run, from the lines of act's log."""
 

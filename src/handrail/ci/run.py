@@ -16,7 +16,7 @@ from handrail.checks.verdict import Verdict
 from handrail.ci.act import TRACKING, act_argv, find_act, job_environment, labels_here, with_patient_shell
 from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
 from handrail.ci.artifacts import free_port, keep, relay, variables_for_uploads
-from handrail.ci.events import JobRun, Log, StepRun
+from handrail.ci.events import JobRun, Log, StepRun, as_text
 from handrail.ci.workflows import event_of, read_workflows, with_needs
 from handrail.errors import ConfigError, PreflightError, UsageError, did_you_mean
 from handrail.parity.workflows import FOLDER, Job, Workflow
@@ -191,7 +191,7 @@ def _run(
         if step := log.feed(text):
             _tell(step, printer)
         elif printer.verbose:
-            printer.detail(text)
+            printer.detail(as_text(text))
 
     folder, port, tracking = mirror_folder(root), free_port(), uuid.uuid4().hex
     argv = act_argv(

@@ -13,7 +13,7 @@ import pytest
 from handrail.checks.verdict import Finding
 from handrail.ci.act import act_argv, job_environment, labels_here, with_patient_shell
 from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
-from handrail.ci.events import JobRun, Log, StepRun
+from handrail.ci.events import JobRun, Log, StepRun, as_text
 from handrail.ci.run import choose, document, list_jobs, run_jobs, show_runs
 from handrail.ci.workflows import event_of, read_workflows, with_needs
 from handrail.commands import Runner
@@ -284,6 +284,19 @@ def test_a_job_for_another_kind_of_machine_has_not_run_and_is_not_green() -> Non
     (job,) = log.jobs.values()
     assert (job.state, job.remark) == ("not run", "needs another kind of machine")
     assert not document([job])["green"]
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (event(msg="two files\r\n", raw_output=True), "ci/test-1 | two files"),
+        ('{"level":"info","msg":"Start server"}', "Start server"),
+        ("Error: no such job", "Error: no such job"),
+        ('["x"]', '["x"]'),
+    ],
+)
+def test_a_line_of_the_log_is_shown_as_what_was_said(line: str, shown: str) -> None:
+    assert as_text(line) == shown
 
 
 def test_what_is_no_event_is_kept() -> None:
