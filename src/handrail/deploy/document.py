@@ -48,7 +48,7 @@ def document(run: Run, result: str, error: HandrailError | None = None) -> dict[
     hosts = []
     for host in run.fleet.hosts:
         session = run.fleet.sessions[host]
-        arrived = result == "good" and host not in run.left_out
+        arrived = host in run.staying or (result == "good" and host not in run.left_out)
         hosts.append(
             {
                 "host": host,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.behind import debts
@@ -34,7 +35,7 @@ def insist(run: Run, session: Session, op: str, **params: Any) -> dict[str, Any]
     """Call, and where the connection is lost connect again: a decision must arrive before the lease ends."""
 
     def rejoin(session: Session) -> None:
-        session.call("rejoin", deploy=run.deploy)
+        session.call("rejoin", deploy=params["deploy"])
 
     return run.fleet.insist(session, rejoin, lambda session: session.call(op, **params))
 
@@ -65,12 +66,11 @@ def fail(run: Run, error: BaseException) -> HandrailError:
         "lines": cause.lines if cause else (),
         "host_states": states,
     }
-    env = run.job.target.environment
     if broken:
         facts["host"] = broken[0]
         return NeedsPersonError(
-            f"{broken[0]}: could not return to the release that served before, after: {why}",
-            next_step=f"inv status --env {env}, then on the host: inv logs --env {env}",
+            f"{broken[0]}: could not return to the release that served before, after: {where}{why}",
+            next_step=way_back(run, broken[0]),
             **facts,
         )
     if interrupted:
@@ -82,6 +82,17 @@ def fail(run: Run, error: BaseException) -> HandrailError:
         next_step=f"fix the cause, then run it again; {what_stays(run, facts['step'])}",
         **facts,
     )
+
+
+def way_back(run: Run, host: str) -> str:
+    """Return what a person can do about a host that has not returned."""
+    env, previous = run.job.target.environment, run.previous.get(host)
+    if host not in run.staying:
+        return f"inv status --env {env}, then: inv logs --env {env}"
+    if not previous:
+        return f"inv status --env {env}; a deploy brings every host to one release: inv deploy --env {env}"
+    same = [each for each in run.fleet.hosts if each in run.staying and run.previous.get(each) == previous]
+    return f"inv rollback --env {env} --hosts {','.join(same)} --to {previous}"
 
 
 def bring_back(run: Run, reason: str, hosts: Sequence[str] | None = None) -> tuple[dict[str, str], list[str]]:
@@ -99,7 +110,7 @@ def bring_back(run: Run, reason: str, hosts: Sequence[str] | None = None) -> tup
         times = run.times(session.host, "return")
         request: dict[str, Any] = {"deploy": run.deploy, "reason": reason, "result": "failed", "times": times}
         if session.host in run.activated:
-            return insist(run, session, "return", canary=run.canary, **request)
+            return returned(run, session, canary=run.canary, **request)
         try:
             return session.call("return", **request)
         except HostError as error:
@@ -115,7 +126,11 @@ def bring_back(run: Run, reason: str, hosts: Sequence[str] | None = None) -> tup
         if outcome is None:
             if host in run.activated:
                 broken.append(host)
-                states[host] = f"unknown ({failures[host].message}); it returns by itself when its lease runs out"
+                if "commit" in run.fleet.starts[host]:
+                    what = f"it serves {run.release} if the commit has reached it, else it returns by itself"
+                else:
+                    what = "it returns by itself when its lease runs out"
+                states[host] = f"unknown ({failures[host].message}); {what}"
             else:
                 states[host] = f"serves {run.previous.get(host) or 'nothing'}, as before"
         elif outcome["ok"]:
@@ -123,33 +138,53 @@ def bring_back(run: Run, reason: str, hosts: Sequence[str] | None = None) -> tup
             states[host] = f"{word} {outcome['serves'] or 'nothing (no release before)'}"
         else:
             broken.append(host)
-            states[host] = f"current is {outcome['serves'] or 'nothing'}, not healthy: {outcome['why']}"
+            how = "which it was told to keep" if host in run.staying else "not healthy"
+            states[host] = f"current is {outcome['serves'] or 'nothing'}, {how}: {outcome['why']}"
     return states, broken
 
 
+def returned(run: Run, session: Session, **request: Any) -> dict[str, Any]:
+    """Have an activated host return; one that was told to stay, whose answer was lost, is rolled back."""
+    try:
+        outcome = insist(run, session, "return", **request)
+    except HostError as error:
+        if error.kind != "committed":
+            raise
+        return undo_committed(run, session)
+    has_stayed = outcome["serves"] == run.release != run.previous.get(session.host)
+    return undo_committed(run, session) if has_stayed else outcome
+
+
 def undo_committed(run: Run, session: Session) -> dict[str, Any]:
-    """Roll one committed host back, as a transaction of its own."""
-    if not session.is_open:
-        session.reopen()
+    """Roll one committed host back, as a transaction of its own; where that fails it keeps the new release."""
     previous = run.previous[session.host]
-    holder = {"who": who(), "since": time.time(), "what": "fleet rollback", "deploy": run.deploy}
-    session.call("lock", holder=holder, wait=10)
-    undo = f"{run.deploy}-undo"
-    state = {"deploy": undo, "release": previous, "kind": "rollback", "who": who(), "since": time.time()}
     if not previous:
-        return {
-            "serves": run.release,
-            "ok": False,
-            "why": "it had no release before and has committed this one",
-        }
-    session.call("begin", state=state, keep=run.job.target.keep, digests=[])
-    run.activated.add(session.host)
+        return stays(run, session, "it had no release before")
+    undo = f"{run.deploy}-undo"
     service = run.services[session.host]
-    answer = session.call("activate", service=service, lease=run.job.target.lease)
-    session.call("verify")
-    if answer["moves"]:
-        session.call("switch")
-    session.call("settle")
-    session.call("commit", deploy=undo, missing=debts(run.standing))
-    session.call("retire", service=service, drain=run.job.target.drain)
+    try:
+        run.fleet.insist(session, lambda _: None, lambda session: run.fleet.lock_again(session, run.holder()))
+        state = {"deploy": undo, "release": previous, "kind": "rollback", "who": who(), "since": time.time()}
+        session.call("begin", state=state, keep=run.job.target.keep, digests=[])
+        answer = session.call("activate", service=service, lease=run.job.target.lease)
+        session.call("verify")
+        if answer["moves"]:
+            session.call("switch")
+        session.call("settle")
+        insist(run, session, "commit", deploy=undo, missing=debts(run.standing))
+    except HandrailError as error:
+        # Without this word its lease would bring the new release back, too, only later.
+        with suppress(HandrailError):
+            session.call("return", deploy=undo, reason=error.message, result="failed")
+        return stays(run, session, error.message.removeprefix(f"{session.host}: "))
+    try:
+        session.call("retire", service=service, drain=run.job.target.drain)
+    except HandrailError as error:
+        run.job.printer.warn(f"{session.host}: the instance that was left was not stopped: {error.message}")
     return {"serves": previous, "ok": True, "why": ""}
+
+
+def stays(run: Run, session: Session, why: str) -> dict[str, Any]:
+    """Return the outcome of a host that had been told to keep the new release, and does."""
+    run.staying.add(session.host)
+    return {"serves": run.release, "ok": False, "why": why}

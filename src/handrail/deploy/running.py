@@ -84,6 +84,8 @@ class Run:
     switched: dict[str, float] = field(default_factory=dict)
     """When hosts switched, by this machine's clock, in seconds since the fleet's origin."""
     committed: list[str] = field(default_factory=list)
+    staying: set[str] = field(default_factory=set)
+    """Hosts that kept the new release although the run failed, because they could not be brought back from it."""
     standing: Standing = field(default_factory=Standing)
     """What the fleet served when it was met, and which hosts did not."""
     skipped: dict[str, str] = field(default_factory=dict)
