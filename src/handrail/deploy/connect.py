@@ -43,14 +43,23 @@ _gateways: dict[str, threading.Semaphore] = {}
 _gateways_guard = threading.Lock()
 
 
+_import_guard = threading.Lock()
+
+
 def warm_up() -> None:
     """Import what connecting needs, in a thread: it takes a third of a second, in which others only wait."""
+    threading.Thread(target=_import_libraries, daemon=True).start()
 
-    def load() -> None:
+
+def _import_libraries() -> None:
+    """Import what connecting needs, by one thread at a time.
+
+    Paramiko's modules import each other in circles. Of two threads that enter such a circle at different places, the
+    interpreter gives one a half-made module rather than let both wait for ever.
+    """
+    with _import_guard:
         import fabric  # noqa: F401 - the import is the work
         import tenacity  # noqa: F401
-
-    threading.Thread(target=load, daemon=True).start()
 
 
 def connect(host: str, target: Target, root: Path) -> fabric.Connection:
@@ -59,6 +68,7 @@ def connect(host: str, target: Target, root: Path) -> fabric.Connection:
     Raises:
         PreflightError: unknown or changed host key, refused credentials, or an address that does not answer.
     """
+    _import_libraries()
     import tenacity
 
     retry = tenacity.Retrying(
@@ -209,6 +219,7 @@ def _ssh_config(target: Target, root: Path) -> Any:
 
 @lru_cache(maxsize=4)
 def _parsed(text: str) -> Any:
+    _import_libraries()
     import paramiko
 
     return paramiko.SSHConfig.from_text(text)
