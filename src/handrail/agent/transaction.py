@@ -134,8 +134,11 @@ class Transaction:
                 report = service.wait_until_healthy(previous)
                 if not report["ok"]:
                     outcome["ok"], outcome["why"] = False, report["why"]
-            elif service and service.pid():
-                service.stop()
+            elif service and service.is_installed():
+                if service.pid():
+                    service.stop()
+                # Nothing served before: what was refused must not start with the host.
+                service.retire()
             if state.get("workers") is not None:
                 bring(self.app, state["workers"], previous)
             if schema and outcome["ok"]:
