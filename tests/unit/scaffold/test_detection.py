@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from handrail.errors import ConfigError
-from handrail.scaffold.detect.declared import poetry_line
+from handrail.scaffold.detect.declared import poetry_line, read_declared
 from handrail.scaffold.detect.repository import look_at
+from handrail.scaffold.detect.sources import Sources
 from handrail.scaffold.facts import Facts
 
 pytestmark = pytest.mark.unit
@@ -90,6 +91,25 @@ def test_the_lock_is_told_by_its_files(
 )
 def test_poetrys_constraints_are_read_as_what_they_mean(value: object, line: str) -> None:
     assert poetry_line("x", value) == line
+
+
+@pytest.mark.parametrize(
+    ("python", "requires", "pythons"),
+    [
+        ("^3.11", ">=3.11,<4", ("3.11", "3.12", "3.13")),
+        ("~3.11", ">=3.11,<3.12", ("3.11",)),
+        ("~3", ">=3,<4", ("3.10", "3.11", "3.12", "3.13")),
+        ("^3.8, !=3.11.*", ">=3.8,<4,!=3.11.*", ("3.10", "3.12", "3.13")),
+        (">=3.12,<4.0", ">=3.12,<4.0", ("3.12", "3.13")),
+    ],
+)
+def test_poetrys_python_is_read_as_what_it_means(
+    repository: Repository, python: str, requires: str, pythons: tuple[str, ...]
+) -> None:
+    poetry = f'[tool.poetry]\nname = "shop"\n[tool.poetry.dependencies]\npython = "{python}"\n'
+    root = repository({"pyproject.toml": poetry, "shop.py": ""})
+    assert facts(root).pythons == pythons
+    assert read_declared(Sources(root)).requires_python == requires
 
 
 @pytest.mark.parametrize(

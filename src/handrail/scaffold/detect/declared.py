@@ -42,7 +42,7 @@ class Declared:
     def requires_python(self) -> str:
         poetry = table(self.poetry, "dependencies").get("python", "")
         return str(
-            self.project.get("requires-python") or self.setup.get("python_requires") or _caret(str(poetry)) or ""
+            self.project.get("requires-python") or self.setup.get("python_requires") or _poetry_python(str(poetry))
         )
 
     @property
@@ -174,9 +174,7 @@ def _setup_py(sources: Sources) -> dict[str, Any]:
     return {}
 
 
-def _caret(text: str) -> str:
-    """Return poetry's ``^3.10`` as what it means."""
-    if text.startswith(("^", "~")):
-        version = text.lstrip("^~=")
-        return f">={version},<4" if version.startswith("3") else f">={version}"
-    return text
+def _poetry_python(text: str) -> str:
+    """Return poetry's ``^3.10`` as ``>=3.10,<4``, of several conditions each; what is no version stays as it is."""
+    parts = (part.strip() for part in text.split(","))
+    return ",".join(_poetry_version(part) if part.startswith(("^", "~")) else part for part in parts)
