@@ -170,3 +170,19 @@ def test_neighbours_and_the_main_branch_are_found(repository: Repository) -> Non
     found = facts(root).existing
     assert (found.workflows, found.dockerfile, found.compose) == (("test.yml",), "Dockerfile", "compose.yaml")
     assert (found.hooks, found.branch, found.is_git) == (".pre-commit-config.yaml", "master", True)
+
+
+@pytest.mark.parametrize(
+    ("service", "is_for_development"),
+    [
+        ("image: postgres:17", True),
+        ("build: .", False),
+        ('image: "ghcr.io/acme/shop:latest"', False),
+        ("image: acme/shop-database", True),
+    ],
+)
+def test_a_compose_file_that_starts_the_project_itself_is_not_for_development(
+    repository: Repository, service: str, is_for_development: bool
+) -> None:
+    root = repository({"shop.py": "", "compose.yaml": f"services:\n  one:\n    {service}\n"})
+    assert facts(root).existing.compose_is_for_development == is_for_development

@@ -9,11 +9,12 @@ from handrail.scaffold.facts import Existing
 
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _BUILDS = re.compile(r"^\s+build:", re.MULTILINE)
+_IMAGE = re.compile(r"^\s+image:\s*['\"]?([^\s'\"#]+)", re.MULTILINE)
 _HEAD = re.compile(r"ref: refs/(?:heads|remotes/origin)/(\S+)")
 
 
-def find_existing(root: Path) -> Existing:
-    """Return what is there."""
+def find_existing(root: Path, name: str) -> Existing:
+    """Return what is there around the project called ``name``."""
     workflows = root / ".github" / "workflows"
     compose = _first(root, _COMPOSE)
     return Existing(
@@ -22,9 +23,15 @@ def find_existing(root: Path) -> Existing:
         hooks=_first(root, (".pre-commit-config.yaml", ".pre-commit-config.yml")),
         dockerfile=_first(root, ("Dockerfile", "docker/Dockerfile")),
         compose=compose,
-        compose_is_for_development=bool(compose) and not _BUILDS.search((root / compose).read_text("utf-8", "replace")),
+        compose_is_for_development=bool(compose) and _starts_others_alone(root / compose, name),
         is_git=(root / ".git").exists(),
     )
+
+
+def _starts_others_alone(compose: Path, name: str) -> bool:
+    text = compose.read_text("utf-8", "replace")
+    images = {re.split(r"[:@]", image.rpartition("/")[2])[0].lower() for image in _IMAGE.findall(text)}
+    return not _BUILDS.search(text) and name.lower() not in images
 
 
 def _first(root: Path, names: tuple[str, ...]) -> str:

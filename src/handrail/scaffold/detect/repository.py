@@ -52,7 +52,7 @@ def look_at(root: Path) -> tuple[Facts, list[Entry]]:
         style=find_style(sources, declared),
         web=web,
         variables=find_variables(sources),
-        existing=find_existing(root),
+        existing=find_existing(root, package.name),
         guesses=tuple(guesses),
     )
     return facts, others
