@@ -59,3 +59,7 @@ def test_a_client_that_dies_leaves_workers_and_jobs_with_the_release_that_serves
 
 def test_a_rollback_whose_agent_is_killed_leaves_workers_and_jobs_with_the_release_that_serves(suffer) -> None:
     suffer("agent killed", "activated", command=PROCESSES_ROLLBACK)
+
+
+def test_a_worker_that_a_reboot_started_as_the_new_release_returns_with_the_host(suffer) -> None:
+    suffer("host rebooted", "activated", command=PROCESSES)

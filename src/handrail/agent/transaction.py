@@ -12,7 +12,7 @@ from handrail.agent.instances import Instances, with_files
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
 from handrail.agent.schema import raise_again
-from handrail.agent.workers import bring
+from handrail.agent.workers import bring, bring_back
 
 
 class Transaction:
@@ -141,6 +141,9 @@ class Transaction:
                 service.retire()
             if state.get("workers") is not None:
                 bring(self.app, state["workers"], previous)
+            else:
+                # Nobody has touched them yet, but what ended meanwhile was started again from the new link.
+                bring_back(self.app, previous)
             if schema and outcome["ok"]:
                 outcome["ok"], outcome["why"] = False, schema
         except (Refused, OSError) as error:

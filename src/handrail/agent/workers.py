@@ -45,6 +45,15 @@ def bring(app, wanted, release, restart=True):
     each(missing, lambda spec: start(app, spec, release))
 
 
+def bring_back(app, release):
+    """Start those again that their manager has started as another release, as after a reboot."""
+    strays = {}
+    for name, spec in installed_workers(app).items():
+        if not is_job(spec) and Service(app, spec).look(release)["running_release"] not in (None, "", release):
+            strays[name] = spec
+    each(strays, lambda spec: start(app, spec, release))
+
+
 def start(app, spec, release):
     service = Service(app, spec)
     service.restart()
