@@ -86,4 +86,5 @@ class TinyProject(DeployProject):
     def served(self) -> list[str]:
         """Return the version that each host serves; ``""`` where none answers."""
         answers = [host.get(self.port) for host in self.hosts]
-        return [answer.json()["version"] if answer.status else "" for answer in answers]
+        # One that is stopped while it answers has said its status and no more.
+        return [answer.json()["version"] if answer.status and answer.text else "" for answer in answers]
