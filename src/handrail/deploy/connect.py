@@ -41,8 +41,6 @@ KNOWN_HOSTS_VARIABLE = "DEPLOY_KNOWN_HOSTS"
 THROUGH_ONE_GATEWAY = 8
 _gateways: dict[str, threading.Semaphore] = {}
 _gateways_guard = threading.Lock()
-
-
 _import_guard = threading.Lock()
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from handrail.config.target import Target
-    from handrail.ui import Board
+    from handrail.ui import Board, Printer
 
 T = TypeVar("T")
 
@@ -261,9 +261,11 @@ class Fleet:
             self.board = None
 
 
-def said_with_lock(answer: Mapping[str, Any]) -> list[str]:
-    """Return what a host's lock came with: what an earlier run had left there, and what stays of it."""
-    return [text for text in (answer["left"], answer["recovered"]) if text]
+def tell_of_lock(printer: Printer, host: str, answer: Mapping[str, Any]) -> None:
+    """Warn of what a host's lock came with: what an earlier run had left there, and what stays of it."""
+    for text in (answer["left"], answer["recovered"]):
+        if text:
+            printer.warn(f"{host}: {text}")
 
 
 def lock_error(error: HostError, environment: str) -> HandrailError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.database import describe_database, passwords
 from handrail.deploy.failures import as_preflight
-from handrail.deploy.fleet import Fleet, said_with_lock
+from handrail.deploy.fleet import Fleet, tell_of_lock
 from handrail.deploy.interrupts import interruptible
 from handrail.deploy.parcels import Parcels
 from handrail.deploy.plan import show_size
@@ -189,8 +189,7 @@ class _Rehearsal:
         host = self.fleet.hosts[0]
         holder = {"who": who(), "since": time.time(), "what": f"db.plan of {self.target.environment}"}
         started = time.monotonic()
-        for text in said_with_lock(self.fleet.lock(holder, wait)[host]):
-            self.printer.warn(f"{host}: {text}")
+        tell_of_lock(self.printer, host, self.fleet.lock(holder, wait)[host])
         self.fleet.finish(host, "lock", started)
 
     def upload(self, session: Session) -> None:

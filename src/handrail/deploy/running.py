@@ -17,7 +17,7 @@ from handrail.config.batches import split
 from handrail.deploy.behind import Standing, leave_out, standing, to_remember
 from handrail.deploy.document import document, hook_facts
 from handrail.deploy.failures import first_failure
-from handrail.deploy.fleet import Fleet, said_with_lock
+from handrail.deploy.fleet import Fleet, tell_of_lock
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import UNCONFINED, service_for
 from handrail.deploy.returning import bring_back, fail, insist
@@ -211,8 +211,7 @@ class Run:
         self.locked = True
         changed = self.look_again()
         for host, answer in self.locks.items():
-            for text in said_with_lock(answer):
-                self.job.printer.warn(f"{host}: {text}")
+            tell_of_lock(self.job.printer, host, answer)
             self.facts[host]["transaction"] = answer["transaction"]
             self.facts[host]["number"] = answer["number"]
             self.fleet.finish(host, "lock", started)

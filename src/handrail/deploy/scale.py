@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.events import by
-from handrail.deploy.fleet import Fleet, said_with_lock
+from handrail.deploy.fleet import Fleet, tell_of_lock
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.session import Session
@@ -72,8 +72,7 @@ def run_scale(
             for host, answer in fleet.lock(holder, wait).items():
                 # Somebody else may have changed them until now.
                 before[host] = dict(answer["scale"])
-                for text in said_with_lock(answer):
-                    printer.warn(f"{host}: {text}")
+                tell_of_lock(printer, host, answer)
 
             def change(session: Session, scale: dict[str, int]) -> None:
                 service = service_for(target, {**facts[session.host], "scale": scale})

@@ -207,17 +207,18 @@ class Scene:
 
     def workers(self, host: ContainerHost) -> int:
         """Return how many background processes run, by the process manager's word."""
+        return len(self._worker_units(host))
+
+    def _worker_units(self, host: ContainerHost) -> list[str]:
         units = f"'{self.project.app}-worker*'"
-        return len(
-            host.run_as_root(f"systemctl list-units --plain --no-legend --state=active {units}").strip().splitlines()
-        )
+        listed = host.run_as_root(f"systemctl list-units --plain --no-legend --state=active {units}")
+        return [line.split()[0] for line in listed.strip().splitlines()]
 
     def works(self, host: ContainerHost) -> list[str]:
         """Return the version that each running background process is of, by the folder that it runs in."""
-        units = f"'{self.project.app}-worker*'"
         # As the user: root may not look into another's process without a capability that the container lacks.
         return host.run(
-            f"for unit in $(systemctl list-units --plain --no-legend --state=active {units} | cut -d' ' -f1); do "
+            f"for unit in {' '.join(self._worker_units(host))}; do "
             "cat /proc/$(systemctl show --property=MainPID --value $unit)/cwd/version; echo; done",
         ).stdout.split()
 
