@@ -8,6 +8,7 @@ from handrail.agent.files import read_text
 
 # States of a TCP socket, as the kernel writes them.
 ESTABLISHED, LISTENING = "01", "0A"
+TABLES = "/proc/net/tcp", "/proc/net/tcp6"
 
 
 def process_environment(pid):
@@ -60,11 +61,16 @@ def sees_as_we_do(pid):
         return False
 
 
-def tcp_sockets():
-    """Yield the fields of each line of the kernel's tables of TCP sockets."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read_text(table).splitlines()[1:]:
-            yield line.split()
+def tcp_sockets(table, text=""):
+    """Yield the fields of the lines that hold a text in one of the kernel's tables of TCP sockets, as they are read."""
+    try:
+        with open(table, encoding="ascii", errors="replace") as stream:
+            next(stream, "")
+            for line in stream:
+                if text in line:
+                    yield line.split()
+    except OSError:
+        return
 
 
 def is_at(fields, port, state):
@@ -72,33 +78,45 @@ def is_at(fields, port, state):
     return fields[3] == state and int(fields[1].rsplit(":", 1)[1], 16) == port
 
 
+def listening_sockets(port):
+    """Yield the lines of `tcp_sockets` that listen on a port.
+
+    The kernel tells those that listen first. What follows are the connections, tens of thousands on a busy host, which
+    would cost visitors the processor: they are read only while nothing was found.
+    """
+    found = False
+    for table in TABLES:
+        for fields in tcp_sockets(table):
+            if is_at(fields, port, LISTENING):
+                found = True
+                yield fields
+            elif found and fields[3] != LISTENING:
+                break
+
+
+def leads_to(link):
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
 def listeners(port):
     """Return pids that listen on a TCP port, or None where that cannot be seen."""
-    inodes = set()
-    known = False
-    for fields in tcp_sockets():
-        known = True
-        if is_at(fields, port, LISTENING):
-            inodes.add("socket:[%s]" % fields[9])
+    inodes = {"socket:[%s]" % fields[9] for fields in listening_sockets(port)}
     if not os.path.isdir("/proc/self"):
         code, lines = run(["lsof", "-nP", "-iTCP:%d" % port, "-sTCP:LISTEN", "-t"], 5)
         return [int(line) for line in lines if line.isdigit()] if code in (0, 1) else None
-    if not known:
-        return None
     if not inodes:
-        return []
+        return [] if any(os.access(table, os.R_OK) for table in TABLES) else None
     pids = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
         try:
-            for fd in os.scandir("/proc/%s/fd" % entry):
-                try:
-                    if os.readlink(fd.path) in inodes:
-                        pids.append(int(entry))
-                        break
-                except OSError:
-                    continue
+            with os.scandir("/proc/%s/fd" % entry) as descriptors:
+                if any(leads_to(fd.path) in inodes for fd in descriptors):
+                    pids.append(int(entry))
         except OSError:
             continue
     # Somebody listens whose descriptors this user may not read: that is "unknown", not "nobody".
@@ -107,9 +125,10 @@ def listeners(port):
 
 def connections_to(port):
     """Return how many connections to a loopback port are open, on the listener's side."""
-    return sum(is_at(fields, port, ESTABLISHED) for fields in tcp_sockets())
+    lines = (fields for table in TABLES for fields in tcp_sockets(table, ":%04X " % port))
+    return sum(is_at(fields, port, ESTABLISHED) for fields in lines)
 
 
 def listening_uid(port):
     """Return whose socket listens on a TCP port, which is told even where the process is hidden; None for nobody's."""
-    return next((int(fields[7]) for fields in tcp_sockets() if is_at(fields, port, LISTENING)), None)
+    return next((int(fields[7]) for fields in listening_sockets(port)), None)

@@ -1,12 +1,16 @@
 """The web server in front of the service: which instance it serves, and how to change that."""
 
 import glob
+import hashlib
 import os
-import re
+import time
 
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.files import read_text, write_as_root, write_atomic
 from handrail.agent.refusal import Refused
+
+# Seconds that a proxy has for a reload; one with many sites takes some.
+LOADED_WITHIN = 10
 
 
 class Proxy:
@@ -17,21 +21,24 @@ class Proxy:
 
     def live_port(self):
         """Return the instance's port that the proxy serves, by the file that it looks at; 0 for none."""
-        text = "" if self.spec["flags"] else read_text(self.spec["path"])
-        if self.spec["flags"]:
-            flags = self.spec["flags"]
-            return next((port for name, port in self.spec["ports"].items() if os.path.exists(flags[name])), 0)
-        # The first one: a canary's is named after the one that serves the rest.
-        found = re.search(r"127\.0\.0\.1:(%s)\b" % "|".join(map(str, self.spec["ports"].values())), text)
-        return int(found.group(1)) if found else 0
+        ports = self.spec["ports"]
+        for name, port in ports.items():
+            if os.path.exists(self.spec["flags"][name]):
+                return port
+        # An older Handrail's file for nginx named the one that serves.
+        text = read_text(self.spec["path"])
+        named = {port for port in ports.values() if "server 127.0.0.1:%d;" % port in text}
+        return named.pop() if len(named) == 1 else 0
 
-    def ask_admin(self):
+    def ask(self):
+        """Return what the proxy tells of the file that it has loaded; "" where it does not answer."""
         import http.client
 
-        host, _, port = self.spec["admin"].partition(":")
+        asked = self.spec["asked"]
+        host, _, port = asked["address"].partition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=5)
         try:
-            connection.request("GET", "/config/apps/http")
+            connection.request("GET", asked["path"], headers={"Host": asked["host"], "Connection": "close"})
             return connection.getresponse().read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             return ""
@@ -40,15 +47,8 @@ class Proxy:
 
     def point(self, name):
         """Serve an instance. What was configured before comes back where the proxy does not take the new file."""
-        before, content = read_text(self.spec["path"]), self.spec["contents"][name]
-        if not self.spec["flags"]:
-            # Also where it is the same: a reload may have been cut off.
-            self.load(before, content)
-            self.end_split()
-            return
         self.raise_flag(self.spec["flags"][name], self.spec["flags"].values())
-        if before != content or "127.0.0.1:%d" % self.spec["ports"][name] not in self.ask_admin():
-            self.load(before, content)
+        self.configure(self.spec["content"])
         self.end_split()
 
     def split(self, live, goal, share):
@@ -59,11 +59,9 @@ class Proxy:
             weights = [(ports[live], 100 - share), (ports[goal], share)]
             # Without max_fails nginx would stop sending the canary its share: what it does is to be seen.
             lines = ["server 127.0.0.1:%d weight=%d max_fails=0;" % each for each in weights if each[1]]
-            self.load(read_text(self.spec["path"]), canary["content"].replace("{servers}", "\n    ".join(lines)))
+            self.configure(canary["content"].replace("{servers}", "\n    ".join(lines)))
             return
-        before, content = read_text(self.spec["path"]), self.spec["contents"][live]
-        if before != content:
-            self.load(before, content)
+        self.configure(self.spec["content"])
         if share:
             wanted = canary["flag"].format(share=share, port=ports[goal])
             self.raise_flag(wanted, self.share_flags())
@@ -152,14 +150,18 @@ class Proxy:
         if self.page() != text:
             raise Refused("proxy", "%s does not hold what was written to it" % path)
 
-    def load(self, before, content):
-        """Write the configuration, test it and make it take effect."""
+    def configure(self, content):
+        """Have the proxy load this file, tested before; where it already has, nothing is reloaded."""
+        mark = hashlib.sha256(content.encode()).hexdigest()[:16]
+        before, content = read_text(self.spec["path"]), content.replace("{mark}", mark)
+        # Also where the file is the same: a reload may have been cut off.
+        if before == content and mark in self.ask():
+            return
         self.write_file(self.spec["path"], content)
         for argv in self.spec["test"] + self.spec["reload"]:
             code, lines = run(argv, 60)
             if code != 0:
-                if before:
-                    self.write_file(self.spec["path"], before)
+                self.take_back(before)
                 raise Refused(
                     "proxy",
                     "the proxy refused the switch: `%s` %s" % (" ".join(argv), how_it_ended(code)),
@@ -167,6 +169,21 @@ class Proxy:
                     returncode=code,
                     lines=lines[-20:],
                 )
+        # nginx has only been told to: that it cannot listen there, or that another site answers, shows later.
+        until = time.monotonic() + LOADED_WITHIN
+        while mark not in self.ask():
+            if time.monotonic() > until:
+                self.take_back(before)
+                raise Refused(
+                    "proxy",
+                    "the proxy was told to load %s, but http://%s does not answer with it; its log may say why"
+                    % (self.spec["path"], self.spec["asked"]["address"]),
+                )
+            time.sleep(0.01)
+
+    def take_back(self, before):
+        if before:
+            self.write_file(self.spec["path"], before)
 
     def write_file(self, path, content):
         if self.spec["root"]:
@@ -185,6 +202,6 @@ class Proxy:
         line, place = self.spec["include_line"], self.spec["included_by"]
         if line and line not in [each.strip() for each in read_text(place).splitlines()]:
             return ["the proxy's %s lacks the line: %s" % (place, line)]
-        if self.spec["admin"] and not self.ask_admin():
-            return ["the proxy does not answer on its admin address %s" % self.spec["admin"]]
+        if self.spec["admin"] and not self.ask():
+            return ["the proxy does not answer on its admin address %s" % self.spec["asked"]["address"]]
         return []

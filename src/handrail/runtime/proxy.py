@@ -1,16 +1,20 @@
 """The proxies in front of a service: one file each that the proxy includes, and how to make it take effect.
 
-What is written is complete for each instance of the service (`handrail.runtime.process`): the agent writes
-one of these texts, tests it, and reloads. Which instance is live is asked of the proxy itself, never remembered.
+What is written names every instance of the service (`handrail.runtime.process`), and the one that serves is the one
+whose flag file exists: the switch is one rename of that file, which the proxy sees with the next request. The agent
+tests and loads the file itself only where another one is loaded, and asks the proxy which one that is: it tells a mark
+that stands in the file. Which instance is live is never remembered. The page of ``inv maintenance`` is a flag of the
+same kind: while its file is there, the proxy answers with it and 503.
+
+Not a reload, because visitors notice one. Caddy opens a new listening socket for each (SO_REUSEPORT), and connections
+that wait in the old one's queue are reset: one in some ten thousand requests. nginx keeps its sockets, but starts
+new workers, and the old ones close the connections that visitors keep.
 
 Caddy: the file stands in a folder that the Caddyfile imports, and is loaded through the admin API, which takes the
-whole configuration or none of it. It names every instance, and the one that serves is the one whose flag file
-exists; the switch is one rename of that file. Not a reload, because Caddy opens a new listening socket for each
-(SO_REUSEPORT), and connections that wait in the old one's queue are reset: one in some ten thousand requests.
-The page of ``inv maintenance`` is a flag of the same kind: while its file is there, the proxy answers with it and 503.
+whole configuration or none of it.
 
-nginx keeps its sockets: its file stands in ``conf.d`` and names the one instance; it is tested with ``nginx -t``
-before the reload, and taken back when the test fails.
+nginx: the file stands in ``conf.d``; it is tested with ``nginx -t`` before the reload, and taken back when the test
+fails. Whether the reload took effect shows only in the answer of a new worker.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ CADDY_ADMIN = "localhost:2019"
 CADDY_LOGS = "/var/log/caddy"
 NGINX_LOGS = "/var/log/nginx"
 NGINX_FOLDER = "/etc/nginx/conf.d"
+NGINX_ASKED = "/.handrail-configuration"
+MARK = "{mark}"
 # What a browser and a crawler are told about when to come again, in seconds.
 RETRY_AFTER = 120
 
@@ -44,8 +50,8 @@ def proxy_spec(
 
     The dict holds:
         ``kind``; ``path``, ``root``: the file, and whether only root may write it.
-        ``contents``: the file's text for each instance.
-        ``flags``: path of each instance's flag file; empty where the file itself tells which one serves.
+        ``content``: the file's text; the agent puts a digest of it in the place of `MARK`.
+        ``flags``: path of each instance's flag file.
         ``page``: path of the maintenance page, which is served instead of the service while it is there.
         ``ports``: as given.
         ``test``, ``reload``: argv lists, run in order after the file was written.
@@ -55,7 +61,8 @@ def proxy_spec(
             the path of the flag that gives ``{share}`` per cent to ``{port}``; ``shares`` lists them all) or
             ``content`` (nginx: a file whose ``{servers}`` are filled in), ``log``, and argv lists that make it readable
             and remove it: ``make_log``, ``open_log``, ``remove_log``.
-        ``admin``: address that tells the live configuration, ``""`` where the file does.
+        ``asked``: where the loaded file's mark is told: ``address`` and ``path`` of an HTTP request and its ``host``.
+        ``admin``: whether that address must answer before any file was written.
 
     Raises:
         ConfigError: unknown kind, or a site that is none.
@@ -64,16 +71,16 @@ def proxy_spec(
     if kind not in builders:
         raise ConfigError(f"proxy {kind!r} is unknown; known: {', '.join(builders)}")
     place = parse_site(site)
-    spec = builders[kind](app, place, [] if is_root else ["sudo", "-n"], shares)
-    render, flag = spec.pop("render"), spec.pop("flag")
+    different = sorted(set(ports.values()))
+    spec = builders[kind](app, place, different, [] if is_root else ["sudo", "-n"], shares)
+    flag = spec.pop("flag")
     return {
         "kind": kind,
         "root": not is_root,
         "ports": dict(ports),
-        "contents": {name: render(port, sorted(set(ports.values()))) for name, port in ports.items()},
-        "flags": {name: flag(port) for name, port in ports.items()} if flag else {},
+        "flags": {name: flag(port) for name, port in ports.items()},
         **spec,
-        "canary": _with_flags(spec["canary"], sorted(set(ports.values())), shares),
+        "canary": _with_flags(spec["canary"], different, shares),
     }
 
 
@@ -83,19 +90,18 @@ def _with_flags(canary: dict[str, Any] | None, ports: Sequence[int], shares: Seq
     return {**canary, "shares": [canary["flag"].format(share=share, port=port) for port in ports for share in shares]}
 
 
-def _caddy(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict[str, Any]:
+def _caddy(app: str, site: Site, ports: Sequence[int], sudo: list[str], shares: Sequence[int]) -> dict[str, Any]:
     scheme = f"{site.scheme}://" if site.scheme else ""
     address = f"{scheme}{site.name}{f':{site.port}' if site.port else ''}"
 
     log = f"{CADDY_LOGS}/handrail-{app}.log"
 
-    def render(_port: int, ports: Sequence[int]) -> str:
-        canaries = _caddy_log(log) if shares else ""
-        canaries += "".join(_caddy_share(app, port, share) for port in ports for share in shares)
-        # Which instance answered is read from the log, where nothing of the upstream can be seen.
-        tell = "        header X-Handrail-Instance {}\n" if shares else ""
-        routes = "".join(
-            f"""\
+    canaries = _caddy_log(log) if shares else ""
+    canaries += "".join(_caddy_share(app, port, share) for port in ports for share in shares)
+    # Which instance answered is read from the log, where nothing of the upstream can be seen.
+    tell = "        header X-Handrail-Instance {}\n" if shares else ""
+    routes = "".join(
+        f"""\
     @live-{port} file {{
         root {CADDY_FOLDER}
         try_files {app}.live-{port}
@@ -108,12 +114,13 @@ def _caddy(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict
         }}
     }}
 """
-            for port in ports
-        )
-        everyone = " ".join(f"127.0.0.1:{port}" for port in ports)
-        return f"""\
+        for port in ports
+    )
+    everyone = " ".join(f"127.0.0.1:{port}" for port in ports)
+    content = f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
 {address} {{
+    vars handrail_{app} {MARK}
     @maintenance file {{
         root {CADDY_FOLDER}
         try_files {app}.maintenance
@@ -151,14 +158,15 @@ def _caddy(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict
     return {
         "path": f"{CADDY_FOLDER}/{app}.caddy",
         "page": f"{CADDY_FOLDER}/{app}.maintenance",
-        "render": render,
+        "content": content,
         "flag": lambda port: f"{CADDY_FOLDER}/{app}.live-{port}",
         "test": [],
         "reload": [["caddy", "reload", "--config", CADDYFILE, "--adapter", "caddyfile", "--address", CADDY_ADMIN]],
         "check": [["caddy", "version"]],
         "included_by": CADDYFILE,
         "include_line": f"import {CADDY_FOLDER}/*.caddy",
-        "admin": CADDY_ADMIN,
+        "asked": {"address": CADDY_ADMIN, "host": CADDY_ADMIN, "path": "/config/apps/http"},
+        "admin": True,
         "canary": {
             "flag": f"{CADDY_FOLDER}/{app}.share-{{share}}-{{port}}",
             "content": "",
@@ -218,7 +226,7 @@ def _share_of_uuids(share: int) -> str:
     return f"^({'|'.join(below)})"
 
 
-def _nginx(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict[str, Any]:
+def _nginx(app: str, site: Site, ports: Sequence[int], sudo: list[str], shares: Sequence[int]) -> dict[str, Any]:
     if site.scheme == "https":
         raise ConfigError(f"site https://{site.name}: Handrail's nginx file has no certificates; expected http")
     listen = site.port or 80
@@ -226,27 +234,26 @@ def _nginx(app: str, site: Site, sudo: list[str], shares: Sequence[int]) -> dict
     log = f"{NGINX_LOGS}/handrail-{app}.canary"
     page = f"{NGINX_FOLDER}/handrail-{app}.maintenance"
 
-    def render(port: int, _ports: Sequence[int]) -> str:
-        return whole(f"server 127.0.0.1:{port};")
+    def upstream(name: str, servers: str) -> str:
+        return f"upstream {name} {{\n    {servers}\n}}\n"
 
-    def whole(servers: str, before: str = "", inside: str = "") -> str:
+    def whole(before: str, choice: str) -> str:
         return f"""\
 # Written by Handrail; changes are overwritten by the next deploy.
 {before}\
-upstream handrail_{app} {{
-    {servers}
-}}
 server {{
     listen {listen};
-{inside}\
     server_name {site.name or "_"};
+    # Kept answers about the flags would be old ones.
+    open_file_cache off;
+{choice}\
     location / {{
         if (-f {page}) {{
             return 503;
         }}
         # Only the 503 above: what the service itself answers is passed on.
         error_page 503 /.handrail-maintenance;
-        proxy_pass http://handrail_{app};
+        proxy_pass http://$handrail_upstream;
         proxy_http_version 1.1;
         proxy_set_header Host $host;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -261,27 +268,47 @@ server {{
         add_header Retry-After {RETRY_AFTER} always;
         add_header Cache-Control no-store always;
     }}
+    # Which file is loaded: for the deploys of this host alone.
+    location = {NGINX_ASKED} {{
+        access_log off;
+        if ($remote_addr != 127.0.0.1) {{
+            return 404;
+        }}
+        return 200 "{MARK}";
+    }}
 }}
 """
+
+    group = f"handrail_{app}"
+    flags = {port: f"{NGINX_FOLDER}/handrail-{app}.live-{port}" for port in ports}
+    groups = "".join(upstream(f"{group}.{port}", f"server 127.0.0.1:{port};") for port in ports)
+    # Between two looks at the flags the other one may have got it; both serve then.
+    groups += upstream(group, "\n    ".join(f"server 127.0.0.1:{port};" for port in ports))
+    choice = f"    set $handrail_upstream {group};\n" + "".join(
+        f"    if (-f {flag}) {{\n        set $handrail_upstream {group}.{port};\n    }}\n"
+        for port, flag in flags.items()
+    )
 
     return {
         "path": f"{NGINX_FOLDER}/handrail-{app}.conf",
         "page": page,
-        "render": render,
-        "flag": None,
+        "content": whole(groups, choice),
+        "flag": flags.__getitem__,
         "test": [[*sudo, "nginx", "-t"]],
         "reload": [[*sudo, "nginx", "-s", "reload"]],
         "check": [[*sudo, "nginx", "-t"]],
         "included_by": "",
         "include_line": "",
-        "admin": "",
+        "asked": {"address": f"127.0.0.1:{listen}", "host": site.name or "localhost", "path": NGINX_ASKED},
+        "admin": False,
         "canary": {
             "flag": "",
             "content": whole(
-                "{servers}",
-                f"log_format handrail_{app} '$upstream_addr|$upstream_status|$status|$request_time';\n",
+                f"log_format {group} '$upstream_addr|$upstream_status|$status|$request_time';\n"
+                + upstream(group, "{servers}"),
+                f"    set $handrail_upstream {group};\n"
                 # One access_log takes the place of those that are inherited, so that nginx's own is named, too.
-                f"    access_log {log} handrail_{app};\n    access_log {NGINX_LOGS}/access.log;\n",
+                f"    access_log {log} {group};\n    access_log {NGINX_LOGS}/access.log;\n",
             ),
             "log": log,
             "make_log": [[*sudo, "install", "-m", "644", "/dev/null", log]],

@@ -157,3 +157,45 @@ def test_a_proxy_that_is_not_set_up_is_found_before_anything_is_changed(
         container_host.run_as_root(f"for p in {programs}; do mv $p.off $p; done; systemctl start {proxy}")
     assert "proxy cannot be used" in document["error"]["message"]
     assert project.status()["state"] == "empty"
+
+
+def workers(host: ContainerHost) -> list[str]:
+    return host.run_as_root("pgrep -P $(cat /run/nginx.pid)").split()
+
+
+@pytest.mark.parametrize("proxy", ["nginx"], indirect=True)
+def test_nginx_is_not_reloaded_to_switch_and_looks_again_for_each_request(
+    project: DeployProject, container_host: ContainerHost, proxy: str
+) -> None:
+    kept = "/etc/nginx/conf.d/handrail-test-kept.conf"
+    container_host.run_as_root(
+        f"echo 'open_file_cache max=100 inactive=60s; open_file_cache_valid 60s;' > {kept}; systemctl reload nginx"
+    )
+    project.release("one")
+    project.deploy()
+    before = workers(container_host)
+    assert served(project, proxy) == "one"
+    project.release("two")
+    project.deploy()
+    assert served(project, proxy) == "two"
+    project.rollback()
+    assert served(project, proxy) == "one"
+    assert workers(container_host) == before
+
+
+@pytest.mark.parametrize("proxy", ["nginx"], indirect=True)
+def test_an_nginx_that_cannot_listen_fails_the_deploy(
+    project: DeployProject, container_host: ContainerHost, proxy: str
+) -> None:
+    port = SITES[proxy]
+    container_host.run_as_root(f"systemd-run --unit=other-site python3 -m http.server {port}")
+    try:
+        wait_until(lambda: container_host.get(port).status == 200, "the other site", 10)
+        project.release("one")
+        document = project.deploy(expect=5)
+    finally:
+        container_host.run_as_root("systemctl stop other-site")
+    assert f"but http://127.0.0.1:{port} does not answer with it" in document["error"]["message"]
+    assert project.status()["state"] == "empty"
+    project.deploy()
+    assert served(project, proxy) == "one"

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from handrail.agent.files import read_text
 from handrail.agent.instances import Instances
 from handrail.agent.jobs import drain
+from handrail.agent.proxy import Proxy
 from handrail.agent.service import Service
 from handrail.runtime import Job, proxy, proxy_spec, service_spec, systemd
 from handrail.runtime.rights import render_sudoers, root_commands
@@ -107,10 +109,10 @@ def test_everything_that_the_agent_runs_as_root_is_allowed(
             item["path"] = str(tmp_path / "units" / Path(item["path"]).name)
     if spec["proxy"]:
         # What needs no rights is not asked here.
-        spec["proxy"].update(admin="", included_by="", include_line="")
+        spec["proxy"].update(admin=False, included_by="", include_line="")
         spec["proxy"]["reload"] = [argv for argv in spec["proxy"]["reload"] if argv[0] == "sudo"]
         spec["proxy"]["check"] = [argv for argv in spec["proxy"]["check"] if argv[0] == "sudo"]
-        monkeypatch.setattr("handrail.agent.proxy.Proxy.ask_admin", lambda self: "")
+        monkeypatch.setattr(Proxy, "ask", lambda self: read_text(self.spec["path"]))
     programs, log = tmp_path / "bin", tmp_path / "log"
     programs.mkdir()
     (programs / "sudo").write_text(SUDO)
