@@ -1,5 +1,6 @@
 """The web server in front of the service: which instance it serves, and how to change that."""
 
+import contextlib
 import glob
 import hashlib
 import os
@@ -78,13 +79,7 @@ class Proxy:
         if not canary:
             return
         for flag in self.share_flags() if canary["flag"] else []:
-            if self.spec["root"] and os.geteuid() != 0:
-                argv = ["sudo", "-n", "rm", "-f", flag]
-                code, lines = run(argv, 20)
-                if code != 0:
-                    raise Refused("proxy", "cannot remove %s with sudo" % flag, command=" ".join(argv), lines=lines)
-            else:
-                os.unlink(flag)
+            self.remove_file(flag)
         if os.path.exists(canary["log"]):
             for argv in canary["remove_log"]:
                 run(argv, 20)
@@ -140,13 +135,8 @@ class Proxy:
             return
         if text:
             self.write_file(path, text)
-        elif self.spec["root"] and os.geteuid() != 0:
-            argv = ["sudo", "-n", "rm", "-f", path]
-            code, lines = run(argv, 20)
-            if code != 0:
-                raise Refused("proxy", "cannot delete %s with sudo" % path, command=" ".join(argv), lines=lines)
-        elif os.path.exists(path):
-            os.unlink(path)
+        else:
+            self.remove_file(path)
         if self.page() != text:
             raise Refused("proxy", "%s does not hold what was written to it" % path)
 
@@ -182,8 +172,13 @@ class Proxy:
             time.sleep(0.01)
 
     def take_back(self, before):
+        """Leave no file that the proxy does not take: it would stop the next reload, also of the other sites."""
         if before:
             self.write_file(self.spec["path"], before)
+            return
+        # A host that an older Handrail prepared does not allow it.
+        with contextlib.suppress(Refused):
+            self.remove_file(self.spec["path"])
 
     def write_file(self, path, content):
         if self.spec["root"]:
@@ -191,6 +186,15 @@ class Proxy:
         else:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             write_atomic(path, content, 0o644)
+
+    def remove_file(self, path):
+        if self.spec["root"] and os.geteuid() != 0:
+            argv = ["sudo", "-n", "rm", "-f", path]
+            code, lines = run(argv, 20)
+            if code != 0:
+                raise Refused("proxy", "cannot delete %s with sudo" % path, command=" ".join(argv), lines=lines)
+        elif os.path.exists(path):
+            os.unlink(path)
 
     def problems(self):
         """Return why it cannot be used, as sentences."""

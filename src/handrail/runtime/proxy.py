@@ -33,6 +33,14 @@ NGINX_LOGS = "/var/log/nginx"
 NGINX_FOLDER = "/etc/nginx/conf.d"
 NGINX_ASKED = "/.handrail-configuration"
 MARK = "{mark}"
+# How long a proxy keeps a connection to the service that no request uses. Shorter than any server's own time (2 s in
+# gunicorn, 5 s in uvicorn), else a request could meet one that is being closed; and a drain need not wait for more.
+IDLE = "1s"
+_CADDY_IDLE = f"""\
+            transport http {{
+                keepalive {IDLE}
+            }}
+"""
 # What a browser and a crawler are told about when to come again, in seconds.
 RETRY_AFTER = 120
 
@@ -111,7 +119,7 @@ def _caddy(app: str, site: Site, ports: Sequence[int], sudo: list[str], shares: 
         reverse_proxy 127.0.0.1:{port} {{
             # A service that restarts is waited for, so that nobody sees the gap.
             lb_try_duration 5s
-        }}
+{_CADDY_IDLE}        }}
     }}
 """
         for port in ports
@@ -150,7 +158,7 @@ def _caddy(app: str, site: Site, ports: Sequence[int], sudo: list[str], shares: 
         reverse_proxy {everyone} {{
             lb_policy first
             lb_try_duration 5s
-        }}
+{_CADDY_IDLE}        }}
     }}
 }}
 """
@@ -212,7 +220,7 @@ def _caddy_share(app: str, port: int, share: int) -> str:
         header X-Handrail-Instance {port}
         reverse_proxy 127.0.0.1:{port} {{
             lb_try_duration 1s
-        }}
+{_CADDY_IDLE}        }}
     }}
 """
 
@@ -235,7 +243,7 @@ def _nginx(app: str, site: Site, ports: Sequence[int], sudo: list[str], shares: 
     page = f"{NGINX_FOLDER}/handrail-{app}.maintenance"
 
     def upstream(name: str, servers: str) -> str:
-        return f"upstream {name} {{\n    {servers}\n}}\n"
+        return f"upstream {name} {{\n    {servers}\n    keepalive 32;\n    keepalive_timeout {IDLE};\n}}\n"
 
     def whole(before: str, choice: str) -> str:
         return f"""\
@@ -247,6 +255,11 @@ server {{
     # Kept answers about the flags would be old ones.
     open_file_cache off;
 {choice}\
+    # "close", which nginx sends otherwise, would end kept connections and WebSockets.
+    set $handrail_connection "";
+    if ($http_upgrade) {{
+        set $handrail_connection upgrade;
+    }}
     location / {{
         if (-f {page}) {{
             return 503;
@@ -255,10 +268,11 @@ server {{
         error_page 503 /.handrail-maintenance;
         proxy_pass http://$handrail_upstream;
         proxy_http_version 1.1;
-        proxy_set_header Host $host;
+        proxy_set_header Host $http_host;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header Connection "";
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $handrail_connection;
     }}
     location = /.handrail-maintenance {{
         internal;

@@ -59,9 +59,9 @@ def _of_instance(spec: Mapping[str, Any]) -> Iterator[list[str]]:
 def _of_proxy(spec: Mapping[str, Any]) -> Iterator[list[str]]:
     yield from _as_root([*spec["check"], *spec["test"], *spec["reload"]])
     if spec["root"]:
-        yield from _writing(spec["path"], 0o644)
-        yield from _writing(spec["page"], 0o644)
-        yield ["rm", "-f", spec["page"]]
+        for path in (spec["path"], spec["page"]):
+            yield from _writing(path, 0o644)
+            yield ["rm", "-f", path]
         canary = spec["canary"] or {"shares": []}
         for flags in (sorted(set(spec["flags"].values())), canary["shares"]):
             for flag in flags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -159,6 +160,54 @@ def test_a_proxy_that_is_not_set_up_is_found_before_anything_is_changed(
     assert project.status()["state"] == "empty"
 
 
+UPGRADING = """\
+import http.server
+import os
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.headers.get("Upgrade") == "echo" and self.headers.get("Connection", "").lower() == "upgrade":
+            self.send_response(101)
+            self.send_header("Upgrade", "echo")
+            self.send_header("Connection", "Upgrade")
+            self.end_headers()
+            while line := self.rfile.readline():
+                self.wfile.write(line)
+        else:
+            body = self.headers["Host"].encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_the_proxy_passes_on_upgraded_connections_and_the_name_that_was_asked_for(
+    project: DeployProject, container_host: ContainerHost, proxy: str
+) -> None:
+    project.write("serve.py", UPGRADING)
+    project.commit()
+    project.deploy()
+    port = SITES[proxy]
+    assert container_host.get(port).text == f"{container_host.address}:{port}"
+    with socket.create_connection((container_host.address, port), 10) as connection:
+        stream = connection.makefile("rwb")
+        stream.write(b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+        stream.flush()
+        assert b" 101 " in stream.readline()
+        while stream.readline().strip():
+            pass
+        stream.write(b"hello\n")
+        stream.flush()
+        assert stream.readline() == b"hello\n"
+
+
 def workers(host: ContainerHost) -> list[str]:
     return host.run_as_root("pgrep -P $(cat /run/nginx.pid)").split()
 
@@ -197,5 +246,23 @@ def test_an_nginx_that_cannot_listen_fails_the_deploy(
         container_host.run_as_root("systemctl stop other-site")
     assert f"but http://127.0.0.1:{port} does not answer with it" in document["error"]["message"]
     assert project.status()["state"] == "empty"
+    project.deploy()
+    assert served(project, proxy) == "one"
+
+
+def test_a_file_that_the_proxy_does_not_take_is_not_left_there(
+    project: DeployProject, container_host: ContainerHost, proxy: str
+) -> None:
+    # The proxy takes either file, and not both: they say different things of one thing.
+    other, text, test = {
+        "nginx": ("/etc/nginx/conf.d/handrail-other.conf", "upstream handrail_%s { server 127.0.0.1:9; }", "nginx -t"),
+        "caddy": ("/etc/caddy/handrail/other.caddy", ":8081 {\n}", "caddy adapt --config /etc/caddy/Caddyfile"),
+    }[proxy]
+    container_host.run_as_root(f"cat > {other}", stdin=text.replace("%s", project.app) + "\n")
+    project.release("one")
+    document = project.deploy(expect=5)
+    assert "the proxy refused the switch" in document["error"]["message"]
+    container_host.run_as_root(test)
+    container_host.run_as_root(f"rm {other}")
     project.deploy()
     assert served(project, proxy) == "one"

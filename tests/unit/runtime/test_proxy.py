@@ -53,7 +53,7 @@ def test_nginxs_file_is_the_same_for_all_and_a_flag_tells_who_serves() -> None:
     for port in (8000, 8001):
         flag = f"/etc/nginx/conf.d/handrail-shop.live-{port}"
         assert f"if (-f {flag}) {{\n        set $handrail_upstream handrail_shop.{port};" in content
-        assert f"upstream handrail_shop.{port} {{\n    server 127.0.0.1:{port};\n}}" in content
+        assert f"upstream handrail_shop.{port} {{\n    server 127.0.0.1:{port};\n" in content
     assert "listen 8080;" in content
     assert "server_name shop.example.com;" in content
     assert nginx["flags"]["green"] == "/etc/nginx/conf.d/handrail-shop.live-8001"
@@ -64,6 +64,12 @@ def test_nginxs_file_is_the_same_for_all_and_a_flag_tells_who_serves() -> None:
 def test_the_proxy_can_tell_which_file_it_has_loaded(kind: str) -> None:
     made = spec(kind)
     assert str(made["content"]).count("{mark}") == 1
+
+
+@pytest.mark.parametrize(("kind", "words"), [("caddy", "keepalive 1s"), ("nginx", "keepalive_timeout 1s;")])
+def test_idle_connections_to_the_service_end_before_any_server_would_end_them(kind: str, words: str) -> None:
+    content = str(spec(kind)["content"])
+    assert content.count(words) == 3, "of each instance, and of both"
 
 
 def test_a_canary_gets_its_share_from_caddy_without_a_reload() -> None:

@@ -132,6 +132,10 @@ def test_everything_that_the_agent_runs_as_root_is_allowed(
         waiting.logs(20)
         waiting.retire()
 
+        if instances.proxy:
+            instances.proxy.take_back("")
+            assert not Path(instances.proxy.spec["path"]).exists()
+
     text = render_sudoers("deploy", "shop", root_commands(spec))
     asked = [line.split() for line in log.read_text().splitlines()]
     assert len(asked) > 5
