@@ -30,10 +30,10 @@ def sweep(app):
 
 def sweep_folder(app, folder):
     end_processes(folder)
-    notes = read_json(os.path.join(folder, "undo.json")) or []
+    notes = known(app)
     left = [note for note in notes if run(note["argv"], 30, env=dict(os.environ, **note["env"]))[0] != 0]
     if notes:
-        remember(app, left)
+        write(app, left)
     stays = None
     for name in os.listdir(folder):
         if name != "undo.json":
@@ -50,7 +50,18 @@ def sweep_folder(app, folder):
 
 
 def remember(app, notes):
-    """Write down how to take back what a rehearsal makes outside its folder: ``[{"what", "argv", "env"}]``."""
+    """Add how to take back what a rehearsal makes outside its folder: ``[{"what", "argv", "env"}]``.
+
+    What an earlier one left on a server that could not be asked since is still known.
+    """
+    write(app, known(app) + notes)
+
+
+def known(app):
+    return read_json(app.path(NAME, "undo.json")) or []
+
+
+def write(app, notes):
     write_atomic(app.path(NAME, "undo.json"), json.dumps(notes))
 
 

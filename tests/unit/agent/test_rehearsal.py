@@ -147,6 +147,15 @@ def test_what_cannot_be_undone_yet_is_kept_for_the_next_time(app: App) -> None:
     assert not folder.exists()
 
 
+def test_a_new_dry_run_does_not_forget_what_an_earlier_one_left_elsewhere(app: App) -> None:
+    gone, mark = Path(app.folder, "gone"), Path(app.folder, "reachable")
+    leftovers.remember(app, [{"what": "the scratch database x", "argv": ["ls", str(mark)], "env": {}}])
+    leftovers.sweep(app)
+    leftovers.remember(app, [{"what": "the scratch database y", "argv": ["ls", str(gone)], "env": {}}])
+    gone.touch()
+    assert leftovers.sweep(app) == "the scratch database x of a dry run is still there; the next run tries again"
+
+
 def test_what_cannot_be_deleted_is_named_and_keeps_nothing_else(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path(app.path("rehearsal"))
     for name in ("0-abc", "copy.sqlite3", "somebody's"):
