@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -198,19 +199,22 @@ server.shell(commands=[prune])
         return ["sh", "-c", f"{PACK} && {run}"]
 
 
+def _planned(package: str, *options: str) -> set[str]:
+    """Return what apt would install for a package."""
+    argv = ["apt-get", "install", "--simulate", "--no-install-recommends", *options, package]
+    said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return {line.split()[1] for line in said.splitlines() if line.startswith("Inst ")}
+
+
 class Capistrano(Tool):
     """Debian's packages, unpacked beside the system; its own deploy flow, with the archive in place of a git clone."""
 
     name, app = "Capistrano", "capistrano"
 
     def install(self, folder: Path) -> None:
-        planned = subprocess.run(
-            ["apt-get", "install", "--simulate", "--no-install-recommends", "capistrano"],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-        packages = [line.split()[1] for line in planned.splitlines() if line.startswith("Inst ")]
         # Where Ruby is installed already, its packages are wanted all the same: one complete copy.
-        wanted = sorted({*packages, "capistrano"})
+        lacking, all_of_them = _planned("capistrano"), _planned("capistrano", "-o", "Dir::State::status=/dev/null")
+        wanted = sorted(lacking | {name for name in all_of_them if re.search("ruby|rake|capistrano", name)})
         _quietly(["apt-get", "-o", "APT::Sandbox::User=root", "download", *wanted], folder)
         self.root = folder / "root"
         for package in folder.glob("*.deb"):
