@@ -35,6 +35,11 @@ def commit(agent, request, _payload):
     times = request.get("times") or {}
     times.setdefault("seconds", {})["commit"] = round(time.monotonic() - began, 3)
     entry = commit_history(agent.app, transaction, times)
+    if request.get("fleet"):
+        # It only helps to notice later that a host was taken out: a full disk must not make a commit fail.
+        with contextlib.suppress(OSError):
+            fleet = {"deploy": state["deploy"], "hosts": request["fleet"]}
+            write_atomic(agent.app.path("fleet.json"), json.dumps(fleet))
     dismiss_guardian(agent, at_once=True)
     return {"entry": entry}
 

@@ -72,6 +72,7 @@ def past_of(app):
         "good": app.good_releases(history),
         "history": history[-200:],
         "events": events[-50:],
+        "fleet": read_json(app.path("fleet.json")),
     }
 
 

@@ -23,6 +23,7 @@ OPERATIONS = {
     "holding": ["hold"],
     "deciding": ["commit", "return"],
     "exporting": ["export", "fetch", "note"],
+    "leaving": ["leave"],
 }
 MODULES = {name: module for module, names in OPERATIONS.items() for name in names}
 

@@ -109,10 +109,7 @@ def remembered(facts: Facts) -> dict[str, dict[str, Any]]:
     """Return what the reached hosts remember of those that were left out: ``release``, ``kind``, ``since``, ``serves``
     and ``why`` by host.
     """
-    runs = {
-        host: [entry for entry in fact["history"] if entry.get("result") == "good" and entry.get("deploy")]
-        for host, fact in facts.items()
-    }
+    runs = {host: _good_runs(fact) for host, fact in facts.items()}
     # What came before another run on any host is not the last word on any other.
     passed = {entry["deploy"] for entries in runs.values() for entry in entries[:-1]}
     last = {host: entries[-1] for host, entries in runs.items() if entries}
@@ -133,6 +130,24 @@ def remembered(facts: Facts) -> dict[str, dict[str, Any]]:
                 fact = missing[name] if isinstance(missing, Mapping) else {}
                 said.setdefault(name, {"release": entry["release"], "since": entry.get("started"), **fact})
     return said
+
+
+def taken_out(facts: Facts, declared: Iterable[str]) -> list[str]:
+    """Return the hosts of the last deploy that are no longer declared: nobody has told what runs there to end."""
+    lists = {fact["fleet"]["deploy"]: fact["fleet"]["hosts"] for fact in facts.values() if fact.get("fleet")}
+    # A host that was left out remembers an older list.
+    for fact in facts.values():
+        for entry in [entry for entry in _good_runs(fact) if entry["deploy"] in lists][:-1]:
+            lists[entry["deploy"]] = []
+    return sorted({name for names in lists.values() for name in names} - set(declared))
+
+
+def goes_on_running(host: str, env: str) -> str:
+    """Return what to say of a host that was taken out."""
+    return (
+        f"{host} is no longer in hosts of {env}: its service and jobs go on there until somebody ends them, "
+        f"as with inv host.retire --env {env} --hosts {host}"
+    )
 
 
 def to_remember(run: Run) -> dict[str, dict[str, Any]]:
@@ -191,6 +206,10 @@ def still_away(error: HandrailError, now: Standing, failures: Iterable[str], env
         next_step=f"bring it back and run it again, or leave it out once more with --skip-unreachable; "
         f"inv status --env {env}",
     )
+
+
+def _good_runs(fact: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in fact["history"] if entry.get("result") == "good" and entry.get("deploy")]
 
 
 def _fleet_release(facts: Facts, said: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.deploy.behind import leave_out, standing
+from handrail.deploy.behind import goes_on_running, leave_out, standing, taken_out
 from handrail.deploy.failures import as_preflight
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.preparing import need_of
@@ -75,6 +75,7 @@ def make_plan(
         "hosts": plans,
         "left_out": {host: why.removeprefix(f"{host}: ") for host, why in left_out.items()},
         "stays_behind": {host: debt.document() for host, debt in now.behind.items() if host not in hosts},
+        "taken_out": taken_out(facts, target.hosts),
         "undo": f"inv rollback --env {target.environment}" if any(row["running"] for row in plans) else "",
     }
 
@@ -169,6 +170,8 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
         printer.warn(f"{host} would be left out, and remembered: {why}")
     for host, debt in plan["stays_behind"].items():
         printer.warn(f"{host} {debt['sentence']}; it is not among --hosts, and would stay behind")
+    for host in plan["taken_out"]:
+        printer.warn(goes_on_running(host, plan["environment"]))
     first, *rest = sentences(plan["rollout"])
     printer.info(f"\nRoll-out\n  {first}")
     for line in rest:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail import agent
 from handrail.config.batches import split
-from handrail.deploy.behind import Standing, leave_out, standing, to_remember
+from handrail.deploy.behind import Standing, goes_on_running, leave_out, standing, taken_out, to_remember
 from handrail.deploy.document import document, hook_facts
 from handrail.deploy.failures import first_failure
 from handrail.deploy.fleet import Fleet, tell_of_lock
@@ -152,6 +152,8 @@ class Run:
         if locking:
             self.step("", lambda session: self.note_gentle_lock(session, session.asked))
         self.take(facts)
+        for host in taken_out(facts, self.job.target.hosts):
+            self.job.printer.warn(goes_on_running(host, self.job.target.environment))
         for host, debt in self.standing.behind.items():
             if host in self.fleet.hosts:
                 self.job.printer.info(f"{host} {debt.sentence()}; it is brought along")
@@ -395,7 +397,10 @@ class Run:
 
         def work(session: Session) -> dict[str, Any]:
             times = self.times(session.host, "commit")
-            return insist(self, session, "commit", deploy=self.deploy, times=times, missing=missing, canary=self.canary)
+            return insist(
+                self, session, "commit", deploy=self.deploy, times=times, missing=missing, canary=self.canary,
+                fleet=self.job.target.hosts,
+            )  # fmt: skip
 
         # An interrupt between two hosts' commits would leave a mixed fleet.
         with uninterruptible():

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.deploy.behind import Standing, standing
+from handrail.deploy.behind import Standing, goes_on_running, standing, taken_out
 from handrail.deploy.events import merged_events, show_events
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.jobs import hosts_of
@@ -47,6 +47,7 @@ def collect_status(target: Target, root: Path, hosts: Sequence[str] | None = Non
         "serves": now.release or None,
         "behind": {host: debt.sentence() for host, debt in now.behind.items()},
         "left_out": {host: debt.document() for host, debt in now.behind.items()},
+        "taken_out": taken_out({row["host"]: row for row in described}, target.hosts),
         "events": merged_events(described),
         "hosts": described,
     }
@@ -90,6 +91,7 @@ def _describe(host: str, answer: dict[str, Any]) -> dict[str, Any]:
         "maintenance": answer["maintenance"],
         "history": answer["history"],
         "events": answer["events"],
+        "fleet": answer["fleet"],
         "good": answer["good"],
         "error": "",
     }
@@ -101,7 +103,7 @@ def _unreachable(host: str, error: HandrailError) -> dict[str, Any]:
         "host": host, "release": None, "previous": None, "committed": False, "running_release": None, "ok": False,
         "slot": "", "why": error.message, "health": None, "service": {"pid": 0}, "disk": None, "lock": None,
         "transaction": None, "held": None, "maintenance": None, "history": [], "good": [], "error": error.message,
-        "processes": [], "scale": {}, "events": [], "unconfined": False,
+        "processes": [], "scale": {}, "events": [], "fleet": None, "unconfined": False,
     }  # fmt: skip
 
 
@@ -186,6 +188,8 @@ def show_behind(document: dict[str, Any], printer: Printer) -> None:
     if any(not debt["away"] for debt in document["left_out"].values()):
         command = f"inv deploy --env {document['environment']} --catch-up"
         printer.info(f"  to {document['serves']}, and without a change to the other hosts: {command}")
+    for host in document["taken_out"]:
+        printer.warn(goes_on_running(host, document["environment"]))
 
 
 def show_processes(document: dict[str, Any], printer: Printer) -> None:

@@ -1,4 +1,4 @@
-"""``inv host.setup``: a bare machine becomes a host that takes deploys."""
+"""``inv host.setup`` and ``inv host.retire``: a machine becomes a host that takes deploys, and goes out of service."""
 
 from __future__ import annotations
 
@@ -63,3 +63,27 @@ def setup(
         raise
     c.printer.result(document)
     show(document, c.printer, again)
+
+
+@task(
+    group="hosts",
+    example="inv host.retire --env production --hosts deploy@web3.example.com",
+    help={
+        "env": "the environment, as declared in pyproject.toml",
+        "hosts": "the hosts, separated by commas; also such as are no longer declared",
+        "yes": "stand for the approval that the environment asks for",
+        "wait": "seconds to wait for somebody else's deploy lock",
+        "json": "print one JSON document",
+    },
+)
+def retire(c: TaskContext, env: str, hosts: str, yes: bool = False, wait: float = 0.0, json: bool = False) -> None:
+    """End the service, background processes and jobs of a host that is taken out."""
+    from handrail.deploy.gates import ask_approval
+    from handrail.deploy.retire import read_hosts, retire, show
+    from handrail.deploy.run import Options, open_workshop
+
+    shop = open_workshop(c.root, Options(environment=env, yes=yes), c.printer, "host.retire")
+    shop.hosts = read_hosts(hosts, shop.target.hosts)
+    document = retire(shop.target, c.root, shop.hosts, c.printer, lambda: ask_approval(shop, "retire"), wait)
+    c.printer.result(document)
+    show(document, c.printer)

@@ -11,6 +11,7 @@ import pytest
 from handrail.testing.bare import BareHost
 from handrail.testing.host import free_port, make_key, wait_until
 from handrail.testing.project import DeployProject, Finished
+from handrail.testing.visitors import Visitors
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -167,6 +168,18 @@ def test_nginx_supervisor_and_an_account_that_is_there_already(bare_host: BareHo
         assert project.served(80) == [version]
     project.rollback()
     assert project.served(80) == ["one"]
+
+    project.configure(test={"strategy": "blue-green", "watch": 0.2})
+    with Visitors([bare_host], 80) as visitors:
+        for version in ("three", "four"):
+            project.release(version)
+            project.deploy()
+            assert project.served(80) == [version]
+        project.rollback()
+        assert project.served(80) == ["three"]
+    assert visitors.failures == []
+    running = bare_host.run_as_root("runuser -u shopper -- supervisorctl status || true")
+    assert len([line for line in running.splitlines() if line.startswith("shop-web")]) <= 2, running
 
 
 def test_a_set_up_that_was_cut_off_is_finished_by_the_next_one(bare_host: BareHost, tmp_path: Path) -> None:

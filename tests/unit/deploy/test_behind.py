@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handrail.deploy.behind import debts, remembered, standing, still_away, to_remember
+from handrail.deploy.behind import debts, remembered, standing, still_away, taken_out, to_remember
 from handrail.deploy.goals import rollback_goal
 from handrail.errors import HandrailError, PreflightError
 
@@ -171,3 +171,25 @@ def test_the_refusal_names_the_host_and_the_way_on() -> None:
     assert "--skip-unreachable" in refusal.next_step
     other: HandrailError = still_away(error, now, ["b"], "test")
     assert other is error
+
+
+def test_a_host_of_the_last_deploy_that_is_not_declared_any_more_is_named() -> None:
+    fleet = {"deploy": "r2", "hosts": HOSTS}
+    facts = {"a": {**host(ONE, TWO), "fleet": fleet}, "b": {**host(ONE, TWO), "fleet": fleet}}
+    assert taken_out(facts, ["a", "b"]) == ["c"]
+    assert taken_out(facts, HOSTS) == []
+    assert taken_out({"a": {**host(), "fleet": None}}, ["a"]) == []
+
+
+def test_a_host_that_was_left_out_knows_an_older_fleet_which_says_nothing() -> None:
+    facts = {
+        "a": {**host(ONE, TWO), "fleet": {"deploy": "r2", "hosts": ["a", "b"]}},
+        "b": {**host(ONE), "fleet": {"deploy": "r1", "hosts": HOSTS}},
+    }
+    assert taken_out(facts, ["a", "b"]) == []
+
+
+def test_a_deploy_that_was_undone_forgets_no_fleet() -> None:
+    undone = run("1-a", "2-b", "r2-undo")
+    facts = {"a": {**host(ONE, undone), "fleet": {"deploy": "r1", "hosts": HOSTS}}}
+    assert taken_out(facts, ["a", "b"]) == ["c"]

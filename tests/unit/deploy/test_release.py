@@ -98,6 +98,7 @@ def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse
         },
         "left_out": {},
         "stays_behind": {},
+        "taken_out": [],
     }
 
     show_plan(plan, printer)
