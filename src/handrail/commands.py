@@ -36,7 +36,7 @@ _DRAIN_SECONDS = 2.0
 _URL_USER = re.compile(r"(?<=://)([^\s/:@]+):[^\s/@]+@|(?<=https://)[^\s/:@]+@|(?<=http://)[^\s/:@]+@")
 
 _GET = {
-    "caddy": "it comes with the extra: `uv sync --extra sandbox`",
+    "caddy": "it comes with the extra: `uv add --dev 'handrail[sandbox]'`",
     "docker": "install Docker Engine: https://docs.docker.com/engine/install/",
     "git": "install git: `apt install git`, `dnf install git` or `brew install git`",
     "nox": "run `inv setup`",

@@ -52,7 +52,7 @@ def activate(agent, request, _payload):
             agent.app.link_slot(goal, release)
     service = instances.service(goal)
     if service and not (promotes and service.look(release)["ok"]):
-        if live and live != goal and instances.specs[live]["port"] == service.spec["port"]:
+        if live and live != goal and instances.service(live).spec["port"] == service.spec["port"]:
             instances.service(live).stop()
         try:
             service.restart()
@@ -68,7 +68,7 @@ def activate(agent, request, _payload):
         transaction.update(step="activated")
     moves = bool(live) and live != goal
     if service and instances.proxy:
-        moves = moves or instances.proxy.live_port() != service.spec["port"]
+        moves = moves or not instances.proxy_for(goal).serves(goal)
     ago = None if switched is None else round(time.monotonic() - switched, 4)
     agent.moves = moves or goal != "web"
     return {"from": state["from"], "moves": agent.moves, "switched_ago": ago}
@@ -87,6 +87,7 @@ def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
     # What a return writes back: the manager's files as they are now.
     now = {path: read_text(path) for path in files_of(spec)}
     changes["files"] = {path: text for path, text in now.items() if text}
+    changes["proxy"] = instances.proxy.standing() if instances.proxy else None
     if promotes:
         live, goal = state["live"], state["goal"]
     else:
@@ -103,7 +104,21 @@ def remember_files(app, state, spec):
     if state.get("kind") == "rollback":
         return with_files(spec, read_json(path))
     write_atomic(path, json.dumps(files_of(spec)), 0o644)
+    write_atomic(app.release(state["release"], ".handrail", "told.json"), json.dumps(told_by(spec)), 0o644)
     return spec
+
+
+def told_by(spec):
+    """Return where a release is told to answer, by instance, and the proxy's file that goes with it.
+
+    Its launcher has the port in it, so this holds for as long as the release is there, whatever is declared later.
+    """
+    if not spec:
+        return {}
+    names = ("port", "health", "health_status", "health_timeout", "health_interval")
+    instances = {"web": spec, **(spec.get("slots") or {})}
+    told = {name: {key: one[key] for key in names if key in one} for name, one in instances.items()}
+    return dict(told, proxy=spec.get("proxy"))
 
 
 def must_be_undecided(transaction):
@@ -150,7 +165,7 @@ def switch(agent, _request, _payload):
         must_be_undecided(transaction)
         transaction.update(step="switching")
         if instances.proxy:
-            instances.proxy.point(state["goal"])
+            instances.proxy_for(state["goal"]).point(state["goal"])
         agent.app.switch(state["release"])
         switched = time.monotonic()
     deadline = time.monotonic() + instances.spec.get("watch", 0.0)

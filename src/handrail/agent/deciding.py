@@ -3,13 +3,14 @@
 import contextlib
 import functools
 import json
+import os
 import time
 
 from handrail.agent.activating import dismiss_guardian
 from handrail.agent.files import read_text, write_atomic
 from handrail.agent.holding import end_held
 from handrail.agent.locking import lock_state, take
-from handrail.agent.protocol import ACTIVE
+from handrail.agent.protocol import ACTIVE, ping_interval
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction, commit_history
 from handrail.agent.uploading import record_aborted
@@ -30,7 +31,7 @@ def commit(agent, request, _payload):
         with transaction.acting():
             transaction.update(**told)
     if transaction.decide("commit") != "commit":
-        outcome = await_outcome(agent, transaction)
+        outcome = await_outcome(agent, transaction, request["deploy"])
         raise Refused("returned", "this host has already returned to %s" % (outcome["serves"] or "nothing"))
     times = request.get("times") or {}
     times.setdefault("seconds", {})["commit"] = round(time.monotonic() - began, 3)
@@ -50,6 +51,8 @@ def return_(agent, request, _payload):
     state = transaction.state()
     if not state or state["deploy"] != request["deploy"]:
         return {"serves": agent.app.current_release(), "ok": True, "why": ""}
+    if request.get("if_abandoned") and state["step"] in ACTIVE and agent.lock_fd is None and is_renewed(transaction):
+        raise Refused("locked", "the deploy is alive", holder=lock_state(agent)["holder"])
     if state["step"] in ACTIVE or state["step"] == "returned":
         if request.get("canary"):
             with transaction.acting():
@@ -59,7 +62,7 @@ def return_(agent, request, _payload):
             write_atomic(transaction.path("times"), json.dumps(request.get("times") or {}))
         if transaction.decide("return") == "commit":
             raise Refused("committed", "this host has already committed %s" % state["release"])
-        outcome = await_outcome(agent, transaction)
+        outcome = await_outcome(agent, transaction, request["deploy"])
     else:
         if agent.lock_fd is None:
             # The agent that held it died with its connection, and the client came back on another one.
@@ -77,16 +80,41 @@ def return_(agent, request, _payload):
         outcome = {"serves": agent.app.current_release(), "ok": True, "why": ""}
     dismiss_guardian(agent)
     if outcome["ok"]:
-        transaction.finish()
+        if (transaction.state() or {}).get("deploy") == request["deploy"]:
+            transaction.finish()
         if agent.lock_fd is not None:
             agent.app.sweep()
     return outcome
 
 
-def await_outcome(agent, transaction):
+def is_renewed(transaction):
+    """Watch for as long as it may take whether a living client renews the lease."""
+    path, lease = transaction.path("lease"), (transaction.state() or {}).get("lease") or 0.0
+
+    def stamp():
+        try:
+            return os.stat(path).st_mtime_ns
+        except OSError:
+            return None
+
+    before, until = stamp(), time.monotonic() + 1.5 * ping_interval(lease)
+    while before is not None and time.monotonic() < until:
+        if stamp() != before:
+            # Also where the journal is gone: whoever ended it was alive.
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def await_outcome(agent, transaction, deploy):
     """Wait for the guardian's return; do it here if the guardian is not there any more."""
     while True:
         state = transaction.state() or {}
+        if state.get("deploy") != deploy:
+            # Whoever took the lock from the guardian has ended it, and may be at something of his own.
+            entry = ([e for e in agent.app.history() if e.get("deploy") == deploy] or [{}])[-1]
+            serves = agent.app.current_release()
+            return {"serves": serves, "ok": entry.get("result") != "return-failed", "why": entry.get("reason", "")}
         if state.get("outcome"):
             return state["outcome"]
         if agent.guardian is not None:

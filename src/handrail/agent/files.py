@@ -1,5 +1,6 @@
 """Files: written whole or not at all, read with patience, deleted although read-only."""
 
+import contextlib
 import json
 import os
 import time
@@ -48,6 +49,12 @@ def write_as_root(path, text, mode):
         if process.returncode != 0:
             lines = process.stdout.decode("utf-8", "replace").splitlines()
             raise Refused("service", "cannot write %s with sudo" % path, command=" ".join(argv), lines=lines)
+
+
+def remove_file(path):
+    """Delete a file; that it is not there is as good."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def read_text(path):

@@ -2,6 +2,7 @@
 
 import os
 
+from handrail.agent.files import read_json
 from handrail.agent.protocol import SIDE_BY_SIDE
 from handrail.agent.proxy import Proxy
 from handrail.agent.service import Service
@@ -42,7 +43,19 @@ class Instances:
                 self.specs.update(spec.get("slots") or {})
 
     def service(self, name):
-        return Service(self.app, self.specs.get(name) or {})
+        """Return an instance, which is asked for its health where the release in it was told to answer."""
+        spec = self.specs.get(name) or {}
+        return Service(self.app, spec and dict(spec, **self.told(name).get(name, {})))
+
+    def told(self, name):
+        """Return what was remembered (`activating.told_by`) when the release in an instance was deployed."""
+        release = self.release(name)
+        return (read_json(self.app.release(release, ".handrail", "told.json")) if release else None) or {}
+
+    def proxy_for(self, name):
+        """Return the proxy with the file for an instance: where its port has changed since, the file of its time."""
+        then = self.told(name).get("proxy")
+        return Proxy(then) if then and then["ports"][name] != self.proxy.spec["ports"][name] else self.proxy
 
     def release(self, name):
         """Return the release that an instance is linked to."""
@@ -53,19 +66,19 @@ class Instances:
         if len(self.specs) < 2:
             return "web" if self.specs and self.app.current_release() else ""
         port = self.proxy.live_port() if self.proxy else 0
-        behind = [name for name, spec in self.specs.items() if spec["port"] == port]
-        for name in behind + [name for name in self.specs if name not in behind]:
-            if self.service(name).pid():
-                return name
         current = self.app.current_release()
-        linked = [name for name in ("blue", "green") if current and self.release(name) == current]
-        return [*linked, "web"][0] if current else ""
+        # What is held in a slot serves nobody.
+        linked = {name: self.service(name) for name in self.specs if current and self.release(name) == current}
+        for name, service in sorted(linked.items(), key=lambda item: item[1].spec["port"] != port):
+            if service.pid():
+                return name
+        return next((name for name in linked if name != "web"), "web") if current else ""
 
     def goal(self, live):
         """Return the instance that the next release starts in."""
         if self.spec.get("strategy") not in SIDE_BY_SIDE:
             return "web"
-        taken = self.specs[live]["port"] if live else 0
+        taken = self.service(live).spec["port"] if live else 0
         return next(name for name in ("blue", "green") if name != live and self.specs[name]["port"] != taken)
 
     def others(self, name):

@@ -22,7 +22,7 @@ def maintenance(agent, request, _payload):
     must_hold_lock(agent)
     if page and not before:
         # A file that an older Handrail wrote does not look for the page.
-        proxy.point(live)
+        instances.proxy_for(live).point(live)
     proxy.show_page(page)
     if bool(page) != bool(before):
         agent.app.note("maintenance", "on" if page else "off", request["by"])

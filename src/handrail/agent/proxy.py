@@ -4,6 +4,7 @@ import contextlib
 import glob
 import hashlib
 import os
+import re
 import time
 
 from handrail.agent.commands import how_it_ended, run
@@ -21,21 +22,60 @@ class Proxy:
         self.spec = spec
 
     def live_port(self):
-        """Return the instance's port that the proxy serves, by the file that it looks at; 0 for none."""
-        ports = self.spec["ports"]
-        for name, port in ports.items():
-            if os.path.exists(self.spec["flags"][name]):
-                return port
-        # An older Handrail's file for nginx named the one that serves.
+        """Return the port of the instance that the proxy serves, by its file and the flags; 0 for none."""
         text = read_text(self.spec["path"])
-        named = {port for port in ports.values() if "server 127.0.0.1:%d;" % port in text}
+        flag = self.live_flag(text)
+        if flag:
+            return int(flag.rpartition("-")[2])
+        # An older Handrail's file for nginx named the one that serves.
+        named = {port for port in self.spec["ports"].values() if "server 127.0.0.1:%d;" % port in text}
         return named.pop() if len(named) == 1 else 0
 
-    def ask(self):
-        """Return what the proxy tells of the file that it has loaded; "" where it does not answer."""
+    def live_flag(self, text):
+        """Return the flag that is there of those which a file looks at, or ""; a split file says nothing of them."""
+        looked_at = self.flags_in(text) or sorted(set(self.spec["flags"].values()))
+        return next((flag for flag in looked_at if os.path.exists(flag)), "")
+
+    def flags_in(self, text):
+        """Return the paths of the flags that a file looks at, of whatever ports it was written for."""
+        folder, _, start = next(iter(self.spec["flags"].values())).rpartition("-")[0].rpartition("/")
+        ports = sorted(set(re.findall(r"%s-(\d+)\b" % re.escape(start), text)))
+        return ["%s/%s-%s" % (folder, start, port) for port in ports]
+
+    def serves(self, name):
+        """Tell whether visitors meet an instance: its flag is there, and the proxy has loaded the file of today."""
+        return os.path.exists(self.spec["flags"][name]) and self.has_loaded(*self.filled(self.spec["content"]))
+
+    def standing(self):
+        """Return what is served now, for `restore`."""
+        text = read_text(self.spec["path"])
+        return {"text": text, "flag": self.live_flag(text)}
+
+    def restore(self, before):
+        """Serve what was served before; of what has not changed since then nothing is touched."""
+        text, flag = before["text"], before["flag"]
+        if not text:
+            return  # there was nothing
+        if flag:
+            self.raise_flag(flag, [flag, *self.flags_in(text)])
+        if read_text(self.spec["path"]) == text and not self.ask(text):
+            return  # it does not run, and will start with this
+        mark = re.search(r"\b[0-9a-f]{16}\b", text)
+        self.load(text, mark.group() if mark else "")
+        self.end_split()
+
+    def ask(self, text=""):
+        """Return what the proxy tells of the file that it has loaded; "" where it does not answer.
+
+        ``text``: of the file that is expected: nginx is asked at the site of that one.
+        """
         import http.client
 
         asked = self.spec["asked"]
+        site = re.search(r"^    listen (\d+);\n    server_name (\S+);$", text, re.MULTILINE)
+        if site:
+            port, name = site.groups()
+            asked = dict(asked, address="127.0.0.1:" + port, host="localhost" if name == "_" else name)
         host, _, port = asked["address"].partition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=5)
         try:
@@ -71,7 +111,9 @@ class Proxy:
 
     def share_flags(self):
         """Return the flags, of any deploy, that split the traffic."""
-        return glob.glob(glob.escape(self.spec["canary"]["flag"].split("{")[0]) + "*")
+        found = glob.glob(glob.escape(self.spec["canary"]["flag"].split("{")[0]) + "*")
+        # One that was being written when its agent died is none.
+        return [flag for flag in found if not flag.endswith(".handrail-new")]
 
     def end_split(self):
         """Let one instance serve everything again; what a split left behind goes."""
@@ -142,11 +184,21 @@ class Proxy:
 
     def configure(self, content):
         """Have the proxy load this file, tested before; where it already has, nothing is reloaded."""
+        self.load(*self.filled(content))
+
+    def filled(self, content):
+        """Return a file with its mark in its place, and the mark."""
         mark = hashlib.sha256(content.encode()).hexdigest()[:16]
-        before, content = read_text(self.spec["path"]), content.replace("{mark}", mark)
+        return content.replace("{mark}", mark), mark
+
+    def has_loaded(self, content, mark):
+        return read_text(self.spec["path"]) == content and mark in self.ask(content)
+
+    def load(self, content, mark):
         # Also where the file is the same: a reload may have been cut off.
-        if before == content and mark in self.ask():
+        if self.has_loaded(content, mark):
             return
+        before = read_text(self.spec["path"])
         self.write_file(self.spec["path"], content)
         for argv in self.spec["test"] + self.spec["reload"]:
             code, lines = run(argv, 60)
@@ -161,7 +213,7 @@ class Proxy:
                 )
         # nginx has only been told to: that it cannot listen there, or that another site answers, shows later.
         until = time.monotonic() + LOADED_WITHIN
-        while mark not in self.ask():
+        while mark not in self.ask(content):
             if time.monotonic() > until:
                 self.take_back(before)
                 raise Refused(

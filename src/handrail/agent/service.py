@@ -1,12 +1,13 @@
 """The process that a release runs, through its manager's commands, which came as data."""
 
+import contextlib
 import os
 import re
 import signal
 import time
 
 from handrail.agent.commands import how_it_ended, run
-from handrail.agent.files import read_text, write_as_root, write_atomic
+from handrail.agent.files import read_text, remove_file, write_as_root, write_atomic
 from handrail.agent.processes import (
     connections_to,
     listeners,
@@ -81,7 +82,7 @@ class Service:
 
     def install(self):
         """Write the manager's files where they differ; return whether anything changed."""
-        changed = False
+        changed = os.path.exists(self.half_retired())
         for item in self.spec["files"]:
             path = os.path.expanduser(item["path"])
             if read_text(path) == item["content"]:
@@ -95,6 +96,7 @@ class Service:
         if changed:
             for argv in self.spec["reload"]:
                 self._must(argv, "reload the process manager")
+            remove_file(self.half_retired())
         return changed
 
     def is_installed(self):
@@ -135,16 +137,24 @@ class Service:
 
     def retire(self):
         """Stop it for good: it does not start with the host either, and leaves no file behind. Best effort."""
+        # Between disabled and deleted its file looks as if it were installed.
+        with contextlib.suppress(OSError):
+            write_atomic(self.half_retired(), "")
         for argv in self.spec["retire"]:
             run(argv, 60 + self.spec.get("stop_timeout", 15))
         for item in self.spec["files"]:
             path = os.path.expanduser(item["path"])
             if item.get("root") and os.geteuid() != 0:
                 run(["sudo", "-n", "rm", "-f", path], 20)
-            elif os.path.exists(path):
-                os.unlink(path)
+            else:
+                remove_file(path)  # its other instances are retired at the same time
+        if not self.is_installed():
+            remove_file(self.half_retired())
         for argv in self.spec["forget"]:
             run(argv, 60)
+
+    def half_retired(self):
+        return self.app.path("retiring-%s" % self.spec["name"])
 
     def drain(self, seconds):
         """Wait until no connection to its port is left, ``seconds`` at most."""

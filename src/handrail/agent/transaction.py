@@ -123,17 +123,20 @@ class Transaction:
             # Before the code: every deploy has old code on a new schema for a moment, none has the reverse.
             schema = raise_again(self.app, state) if state.get("lowered") else ""
             if previous and live and live != goal:
-                self.return_to(instances, live, goal, previous, outcome)
+                self.return_to(instances, state, outcome)
                 service = None
             else:
                 self.spare(lambda: self.app.switch(previous))
             if service and previous:
                 self.spare(service.install)
+                service = instances.service(goal)
                 if not service.look(previous)["ok"]:
                     service.restart()
                 report = service.wait_until_healthy(previous)
                 if not report["ok"]:
                     outcome["ok"], outcome["why"] = False, report["why"]
+                if instances.proxy and state.get("proxy"):
+                    instances.proxy.restore(state["proxy"])
             elif service and service.is_installed():
                 if service.pid():
                     service.stop()
@@ -161,14 +164,16 @@ class Transaction:
         self.update(step="returned", outcome=outcome)
         return outcome
 
-    def return_to(self, instances, live, goal, previous, outcome):
+    def return_to(self, instances, state, outcome):
         """Bring the instance back that served before, which as a rule still runs, and end the new one."""
-        old, new = instances.service(live), instances.service(goal)
-        if old.spec["port"] == new.spec["port"]:
-            new.retire()
+        live, goal, previous = state["live"], state["goal"], state["from"]
+        new = instances.service(goal)
         if live != "web":
             self.spare(lambda: self.app.link_slot(live, previous))
         self.spare(lambda: self.app.switch(previous))
+        old = instances.service(live)
+        if old.spec["port"] == new.spec["port"]:
+            new.retire()
         if not old.look(previous)["ok"]:
             old.restart()
         report = old.wait_until_healthy(previous)
@@ -176,7 +181,10 @@ class Transaction:
             outcome["ok"], outcome["why"] = False, report["why"]
         # Also where it seems to point there: a reload may have been cut off.
         if instances.proxy:
-            instances.proxy.point(live)
+            if state.get("proxy"):
+                instances.proxy.restore(state["proxy"])
+            else:
+                instances.proxy_for(live).point(live)
             # What visitors have asked of it by now, it still answers.
             new.drain(instances.spec.get("drain", 0.0))
         new.retire()
@@ -281,4 +289,4 @@ def public_state(state):
     """Return a transaction's state without the parts that only this host needs."""
     if not state:
         return None
-    return {key: value for key, value in state.items() if key not in ("service", "files")}
+    return {key: value for key, value in state.items() if key not in ("service", "files", "proxy")}

@@ -33,7 +33,7 @@ def bring(app, wanted, release, restart=True):
     files = {item["path"] for spec in wanted.values() for item in spec["files"]}
     each({name: spec for name, spec in installed.items() if name not in wanted}, lambda spec: end(app, spec, files))
     write_workers(app, wanted)
-    missing = {name: spec for name, spec in wanted.items() if restart or name not in installed}
+    missing = {n: spec for n, spec in wanted.items() if restart or n not in installed or not runs(app, spec)}
     # A job's run in progress ends first: the link that it was started through moves afterwards.
     each({name: spec for name, spec in installed.items() if name in missing and is_job(spec)}, lambda s: drain(app, s))
     jobs = [spec for spec in wanted.values() if is_job(spec)]
@@ -43,6 +43,11 @@ def bring(app, wanted, release, restart=True):
     for spec in missing.values():
         Service(app, spec).install()
     each(missing, lambda spec: start(app, spec, release))
+
+
+def runs(app, spec):
+    """Tell whether one that was started last is there; who started it may have died before he did."""
+    return is_job(spec) or bool(Service(app, spec).pid())
 
 
 def bring_back(app, release):

@@ -214,7 +214,7 @@ class Environment(_Table, frozen=True):
     drain: float = 10.0
     """Side by side: seconds that requests in the old release may take to end before it is stopped."""
     approval: bool = False
-    """Ask for the environment's name to be typed before anything changes."""
+    """Ask for the environment's name to be typed before a deploy, rollback or the like changes anything."""
     require_check: bool = False
     """Refuse commits without a green ``inv check`` record."""
     tag: bool = False

@@ -177,6 +177,18 @@ def parse_address(text: str) -> Address:
     return Address(host=match["v6"] or match["name"], user=match["user"] or "", port=port)
 
 
+def may_be_one(one: str, other: str) -> bool:
+    """Tell whether two hosts, as written, may be the same: what one leaves to ssh_config, the other may say."""
+    if one == other:
+        return True
+    try:
+        a, b = parse_address(one), parse_address(other)
+    except ConfigError:
+        return False
+    ports, users = {a.port, b.port}, {a.user, b.user}
+    return a.host.lower() == b.host.lower() and all(len(each - {0, ""}) < 2 for each in (ports, users))
+
+
 def _hosts(hosts: list[str], env_name: str, values: Values) -> list[str]:
     seen: set[Address] = set()
     for index, host in enumerate(hosts):

@@ -6,7 +6,7 @@ import time
 
 from handrail import agent
 from handrail.deploy.failures import as_preflight
-from handrail.deploy.fleet import Fleet, lock_error
+from handrail.deploy.fleet import Fleet, lock_error, locked_error
 from handrail.deploy.running import Job
 from handrail.deploy.session import HostError, Session
 from handrail.deploy.who import who
@@ -36,8 +36,12 @@ def abort(job: Job) -> dict[str, str]:
                 # Taking the lock finishes what was activated; the rest is swept below.
                 fleet_lock(session, job)
             try:
-                outcome = session.call("return", deploy=state["deploy"], reason="aborted", result="aborted")
+                outcome = session.call(
+                    "return", deploy=state["deploy"], reason="aborted", result="aborted", if_abandoned=True
+                )
             except HostError as error:
+                if error.kind == "locked":
+                    raise locked_error(error) from None
                 raise NeedsPersonError(
                     f"{host}: {error.message}",
                     host=host,

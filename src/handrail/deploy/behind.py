@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from handrail.config.target import may_be_one
 from handrail.deploy.failures import as_preflight, is_unreachable
 from handrail.deploy.release import release_number
 from handrail.errors import HandrailError, PreflightError
@@ -139,14 +140,16 @@ def taken_out(facts: Facts, declared: Iterable[str]) -> list[str]:
     for fact in facts.values():
         for entry in [entry for entry in _good_runs(fact) if entry["deploy"] in lists][:-1]:
             lists[entry["deploy"]] = []
-    return sorted({name for names in lists.values() for name in names} - set(declared))
+    known = list(declared)
+    names = sorted({name for names in lists.values() for name in names})
+    return [name for name in names if not any(may_be_one(name, host) for host in known)]
 
 
 def goes_on_running(host: str, env: str) -> str:
     """Return what to say of a host that was taken out."""
     return (
-        f"{host} is no longer in hosts of {env}: its service and jobs go on there until somebody ends them, "
-        f"as with inv host.retire --env {env} --hosts {host}"
+        f"{host} is no longer in hosts of {env}: unless it was retired, its service and jobs go on there; "
+        f"inv host.retire --env {env} --hosts {host} ends them"
     )
 
 
@@ -218,7 +221,8 @@ def _fleet_release(facts: Facts, said: Iterable[str]) -> str:
     for hosts in ([host for host in facts if host not in named], list(facts)):
         serving = {facts[host]["current"] for host in hosts if facts[host]["current"] in facts[host]["good"]}
         if serving:
-            return str(max(serving, key=release_number))
+            # Two of one number come of deploys to different --hosts; every look has to mean the same one.
+            return str(max(serving, key=lambda release: (release_number(release), release)))
     return ""
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from handrail.agent.protocol import ping_interval
 from handrail.deploy.failures import as_preflight
-from handrail.deploy.interrupts import uninterruptible
+from handrail.deploy.interrupts import in_one_piece, uninterruptible
 from handrail.deploy.session import HostError, Session
 from handrail.errors import HandrailError, LockedError, NeedsPersonError, PreflightError
 
@@ -108,8 +109,11 @@ class Fleet:
                 self.finish(host, phase, started)
 
         pool = self._narrow if narrow else self._pool
-        futures = [pool.submit(one, host) for host in chosen]
+        futures: list[Future[None]] = []
         try:
+            with in_one_piece():
+                # A thread that nobody knows of would read from a session beside the next one.
+                futures += [pool.submit(one, host) for host in chosen]
             wait(futures)
         except KeyboardInterrupt:
             # Two threads must not read from one session: go on only when every host has stopped what it did. A
@@ -156,7 +160,7 @@ class Fleet:
 
     def _ping(self) -> None:
         # Four pings a lease: one lost or late one must not return a host.
-        while not self._closed.wait(min(5.0, max(0.25, self.target.lease / 4))):
+        while not self._closed.wait(ping_interval(self.target.lease)):
             for session in self.sessions.values():
                 if session.is_open:
                     session.ping()

@@ -30,6 +30,19 @@ def uninterruptible() -> Iterator[None]:
 
 
 @contextmanager
+def in_one_piece() -> Iterator[None]:
+    """Finish a moment's work before an interrupt is answered, which then is a KeyboardInterrupt at its end."""
+    came: list[int] = []
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        yield
+        return
+    with _handling(lambda number, _frame: came.append(number)):
+        yield
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def _handling(handler: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.config.target import parse_address
+from handrail.config.target import may_be_one, parse_address
 from handrail.deploy.events import by
 from handrail.deploy.failures import as_preflight, facts_of
 from handrail.deploy.fleet import Fleet, tell_of_lock
-from handrail.deploy.interrupts import interruptible
+from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.session import Session
 from handrail.errors import ConfigError, DeployFailedError, UsageError
@@ -35,8 +35,8 @@ def read_hosts(words: str, declared: Sequence[str]) -> list[str]:
             parse_address(name)
         except ConfigError as error:
             raise UsageError(f"--hosts: {error.message}") from None
-    known = {host.rpartition("@")[2]: host for host in declared}
-    return list(dict.fromkeys(known.get(name, name) for name in names))
+    chosen = [[host for host in declared if may_be_one(host, name)] or [name] for name in names]
+    return list(dict.fromkeys(host for hosts in chosen for host in hosts))
 
 
 def retire(
@@ -49,7 +49,7 @@ def retire(
         wait: seconds for somebody else's lock.
 
     Raises:
-        PreflightError: a host could not be reached, or a deploy there is not decided; nothing was changed.
+        PreflightError: a host could not be reached; nothing was changed.
         LockedError: a deploy runs.
         DeployFailedError: something did not end, or a connection was lost; a second run goes on.
     """
@@ -57,8 +57,10 @@ def retire(
     holder = {"who": author["who"], "since": time.time(), "what": f"retire from {target.environment}"}
 
     def leave(session: Session) -> dict[str, Any]:
-        service = service_for(target, session.facts)
-        answer: dict[str, Any] = session.call("leave", service=service, by=author)
+        unfinished = locks[session.host]["transaction"]
+        if unfinished and unfinished["step"] != "returned":
+            session.call("return", deploy=unfinished["deploy"], reason="the host was retired", result="aborted")
+        answer: dict[str, Any] = session.call("leave", service=service_for(target, session.facts), by=author)
         return answer
 
     with Fleet(target, root, hosts) as fleet, interruptible():
@@ -66,14 +68,12 @@ def retire(
         if failures:
             raise as_preflight(failures, "connect")
         agree()
-        for host, answer in fleet.lock(holder, wait).items():
+        locks = fleet.lock(holder, wait)
+        for host, answer in locks.items():
             tell_of_lock(printer, host, answer)
-            held = answer["transaction"]
-            if held and held["step"] == "held":
-                fleet.sessions[host].call(
-                    "return", deploy=held["deploy"], reason="the host was retired", result="aborted"
-                )
-        answers, failures = fleet.each("", leave)
+        # A host ends what it began: an interrupt would only leave unsaid what it did.
+        with uninterruptible():
+            answers, failures = fleet.each("", leave)
         if failures:
             host, error = next(iter(failures.items()))
             raise DeployFailedError(

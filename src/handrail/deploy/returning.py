@@ -35,7 +35,7 @@ def insist(run: Run, session: Session, op: str, **params: Any) -> dict[str, Any]
     """Call, and where the connection is lost connect again: a decision must arrive before the lease ends."""
 
     def rejoin(session: Session) -> None:
-        session.call("rejoin", deploy=params["deploy"])
+        session.call("rejoin", deploy=params.get("deploy", run.deploy))
 
     return run.fleet.insist(session, rejoin, lambda session: session.call(op, **params))
 
@@ -126,6 +126,7 @@ def bring_back(run: Run, reason: str, hosts: Sequence[str] | None = None) -> tup
         if outcome is None:
             if host in run.activated:
                 broken.append(host)
+                run.silent.add(host)
                 if "commit" in run.fleet.starts[host]:
                     what = f"it serves {run.release} if the commit has reached it, else it returns by itself"
                 else:

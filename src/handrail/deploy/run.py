@@ -125,6 +125,7 @@ def run_deploy(root: Path, options: Options, printer: Printer) -> dict[str, Any]
 
     shop = open_workshop(root, options, printer)
     check_hold(shop.target, options)
+    check_abort(options)
     check_catch_up(options)
     warm_up()
     if options.catch_up:
@@ -184,8 +185,17 @@ def check_hold(target: Target, options: Options) -> None:
             f'--hold needs strategy = "blue-green", and {target.environment} has {target.strategy!r}: '
             "only a second instance can wait without traffic"
         )
-    if options.hold and options.abort:
-        raise UsageError("--hold and --abort contradict each other")
+
+
+def check_abort(options: Options) -> None:
+    """Refuse ``--abort`` beside what it does not do; nothing was contacted yet."""
+    if options.abort and options.plan:
+        raise UsageError(
+            "--abort has no plan: it ends what is unfinished",
+            next_step=f"inv status --env {options.environment} says what that is",
+        )
+    if options.abort and (options.hold or options.resume):
+        raise UsageError(f"{'--hold' if options.hold else '--resume'} and --abort contradict each other")
 
 
 def check_catch_up(options: Options) -> None:
@@ -279,6 +289,17 @@ def make_bundle(shop: Workshop) -> Bundle:
 
 def follow_up(shop: Workshop, document: Mapping[str, Any]) -> None:
     """Tag, notify and report a success. The release is committed: what fails here is a warning, never a failure."""
+    try:
+        _tell_others(shop, document)
+    except KeyboardInterrupt:
+        shop.printer.warn(
+            f"interrupted after the commit: {document['release']} stays; the hooks, tag and news that were to follow "
+            "were cut off"
+        )
+    shop.printer.summary(github_summary(document))
+
+
+def _tell_others(shop: Workshop, document: Mapping[str, Any]) -> None:
     from handrail.deploy.notify import notify
     from handrail.deploy.tag import tag_release
 
@@ -298,7 +319,6 @@ def follow_up(shop: Workshop, document: Mapping[str, Any]) -> None:
         title = f"{target.app}: {document['release']} on {target.environment}"
         body = f"{document['command']} from {document['previous'] or 'nothing'} in {document['seconds']:.1f} s"
         notify(target.notify, title, body, printer)
-    printer.summary(github_summary(document))
 
 
 @contextmanager

@@ -109,6 +109,8 @@ class Run:
     """Hosts that have the release of a catch-up from before."""
     locks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The answers of hosts whose lock was got with an earlier request."""
+    silent: set[str] = field(default_factory=set)
+    """Hosts that could not be told to return."""
     missing: dict[str, list[int]] = field(default_factory=dict)
     """What hosts lack of the bundle, where they have said so and are locked since."""
     preparing: dict[str, int] = field(default_factory=dict)
@@ -381,9 +383,11 @@ class Run:
             self.left_out[host] = error.message
             self.job.printer.warn(f"{host}: {error.message}; it returns alone ({len(self.left_out)} of {budget} may)")
         states, broken = bring_back(self, "left out: the other hosts go on", list(failures))
-        if broken:
-            host = broken[0]
-            raise HostError(host, "return-failed", f"left out, and could not return: {states[host]}")
+        for host in broken:
+            if host not in self.silent:
+                raise HostError(host, "return-failed", f"left out, and could not return: {states[host]}")
+            # A machine that died is what a failure budget is for: its lease returns it, if it comes back at all.
+            self.job.printer.warn(f"{host}: {states[host]}")
 
     def finish(self) -> None:
         """Make what was rolled out the release that stays, and stop what it has replaced."""
@@ -437,4 +441,7 @@ def running(job: Job, kind: str) -> Iterator[Run]:
                 job.run_hooks("on_failure", hook_facts(run, "on_failure"))
             except HandrailError as hook:
                 job.printer.warn(f"on_failure hook: {hook.message}")
+            except KeyboardInterrupt:
+                # What is to be told is how the run ended.
+                job.printer.warn("on_failure hook: interrupted")
             raise error

@@ -311,7 +311,8 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        return self._channel is not None and not self._channel.closed
+        channel = self._channel  # another thread may hang up meanwhile
+        return channel is not None and not channel.closed
 
     def close(self, *, at_once: bool = False) -> None:
         """Say goodbye and hang up; never raises.

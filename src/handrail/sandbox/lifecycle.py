@@ -185,7 +185,7 @@ def _need_extra() -> None:
     if missing:
         raise UsageError(
             f"the sandbox needs {' and '.join(missing)}, not installed for {sys.executable}",
-            next_step="uv sync --extra sandbox  (or: pip install 'handrail[sandbox]')",
+            next_step="uv add --dev 'handrail[sandbox]'  (or: pip install 'handrail[sandbox]')",
         )
 
 

@@ -77,7 +77,7 @@ def setup(
     },
 )
 def retire(c: TaskContext, env: str, hosts: str, yes: bool = False, wait: float = 0.0, json: bool = False) -> None:
-    """End the service, background processes and jobs of a host that is taken out."""
+    """End what runs on a host that is taken out."""
     from handrail.deploy.gates import ask_approval
     from handrail.deploy.retire import read_hosts, retire, show
     from handrail.deploy.run import Options, open_workshop

@@ -203,3 +203,17 @@ def test_a_canary_that_nobody_visits_is_decided_as_declared(project: Any, proxy:
     assert "only 0 of the 60 requests" in document["error"]["message"]
     assert 'on_silence = "return"' in document["error"]["message"]
     assert served(project, proxy) == "one"
+
+
+@pytest.mark.parametrize("proxy", ["caddy"], indirect=True)
+def test_a_canary_whose_connection_is_cut_bakes_on(project: Any, container_host: ContainerHost, proxy: str) -> None:
+    project.configure(test={"canary": rules(bake=5), "lease": 30})
+    with visitors_of([container_host], SITES[proxy]) as visitors:
+        release(project, "good")
+        process = project.start("deploy", "--env", "test", "--yes", "--json")
+        wait_until(lambda: visitors.answers["good", 200] > 5 or process.poll() is not None, "the canary", 60)
+        container_host.run_as_root("pkill -9 -f '^sshd: deploy'")
+        said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert served(project, proxy) == "good"
+    assert visitors.failures == []

@@ -140,3 +140,17 @@ def test_a_promotion_whose_client_dies_returns_and_forgets_what_was_held(project
     status = project.status()
     assert status["state"] == "ok"
     assert [row["held"] for row in status["hosts"]] == [None, None]
+
+
+def test_what_is_held_gets_no_visitor_although_what_serves_is_down(project, container_host: ContainerHost) -> None:
+    project.release("two")
+    project.deploy("--hold")
+    container_host.run_as_root(f"systemctl stop {project.app}-web-blue")
+    row = project.status()["hosts"][0]
+    assert (row["slot"], row["ok"]) == ("blue", False)
+    for word in ("on", "off"):
+        done = project.inv("maintenance", word, "--env", "test")
+        assert done.returncode == 0, done
+    container_host.run_as_root(f"systemctl start {project.app}-web-blue")
+    wait_until(lambda: container_host.get(PORT).status == 200, "what serves to come back", 20)
+    assert served(project) == ["one", "one"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from handrail.testing.container import ContainerHost
@@ -75,3 +77,44 @@ def test_what_a_dry_run_left_and_nobody_here_may_delete_is_in_no_deploys_way(
     container_host.run_as_root(f"rm -r {folder}")
     project.release("three")
     assert "dry run" not in project.inv(*DEPLOY).stderr
+
+
+def test_an_abort_ends_what_is_abandoned_and_no_living_deploy(new_project, sshd_host: SshdHost) -> None:
+    project = new_project(sshd_host, test={"lease": 4})
+    project.release("one")
+    project.deploy()
+    mark = project.pause_at("after_activate")
+    project.release("two")
+    living = project.start(*DEPLOY)
+    wait_until(mark.exists, "the deploy to reach its hook", 60)
+    refused = project.inv("deploy", "--env", "test", "--abort")
+    assert (refused.returncode, "locked by" in refused.stderr) == (7, True), refused
+    mark.with_name(f"{mark.name}.go").touch()
+    done = finish(living)
+    assert done.returncode == 0, done
+    assert project.served() == ["two"]
+
+    mark.with_name(f"{mark.name}.go").unlink()
+    project.configure(test={"lease": 60})
+    mark = project.pause_at("after_activate")
+    project.release("three")
+    dead = project.start(*DEPLOY)
+    wait_until(mark.exists, "the deploy to reach its hook", 60)
+    dead.kill()
+    dead.communicate()
+    aborted = project.inv("deploy", "--env", "test", "--abort")
+    assert aborted.returncode == 0, aborted
+    assert project.served() == ["two"]
+
+
+def test_what_is_interrupted_after_the_commit_is_no_failure(new_project, sshd_host: SshdHost) -> None:
+    project = new_project(sshd_host)
+    mark = project.pause_at("after_commit")
+    project.release("one")
+    process = project.start(*DEPLOY)
+    wait_until(mark.exists, "the hook that comes after the commit", 60)
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert (done.returncode, done.document["result"]) == (0, "good"), done
+    assert f"interrupted after the commit: {done.document['release']} stays" in done.stderr
+    assert project.served() == ["one"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handrail.testing.container import ContainerHost
-from handrail.testing.host import Host
+from handrail.testing.host import Host, wait_until
 from handrail.testing.project import DeployProject, Finished
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -70,7 +70,7 @@ def test_a_host_that_is_no_longer_declared_is_named_until_the_next_deploy(
     project.hosts = [container_host]
     project.configure()
     name = second_container_host.name
-    told = f"{name} is no longer in hosts of test: its service and jobs go on there"
+    told = f"{name} is no longer in hosts of test: unless it was retired, its service and jobs go on there"
     assert project.status()["taken_out"] == [name]
     for words in (["status"], ["deploy", "--plan"]):
         shown = project.inv(*words, "--env", "test")
@@ -99,3 +99,17 @@ def test_what_cannot_be_a_host_is_refused(new_project, host: Host) -> None:
     for words, why in ((",", "expected the hosts to retire"), ("web 3", "expected [user@]host[:port]")):
         done = project.inv("host.retire", "--env", "test", "--hosts", words)
         assert (done.returncode, why in done.stderr) == (2, True), done
+
+
+def test_a_host_with_an_unfinished_deploy_can_be_retired(new_project, host: Host) -> None:
+    project = make(new_project, host)
+    mark = project.pause_at("before_activate")  # type: ignore[attr-defined]
+    project.release("two")  # type: ignore[attr-defined]
+    process = project.start("deploy", "--env", "test", "--yes")
+    wait_until(lambda: mark.exists() or process.poll() is not None, "the pause", 60)
+    process.kill()
+    process.communicate()
+    done = retire(project, host)
+    assert done.returncode == 0, done
+    assert left_of(host, project.app) == ""
+    assert project.status()["hosts"][0]["transaction"] is None

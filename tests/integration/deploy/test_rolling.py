@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from handrail.testing.container import ContainerHost
-from handrail.testing.project import DeployProject
+from handrail.testing.host import wait_until
+from handrail.testing.project import DeployProject, finish
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -110,3 +111,38 @@ def test_a_host_that_is_away_is_skipped_only_on_request_and_named_until_it_catch
     assert [host["host"] for host in caught_up["hosts"]] == ["container-c"]
     assert project.served() == ["two", "two", "two"]
     assert project.status()["state"] == "ok"
+
+
+def test_a_machine_that_dies_within_the_budget_is_left_out_and_returns_by_its_lease(
+    new_project, fleet: list[ContainerHost]
+) -> None:
+    project = rolling(new_project, fleet, max_failed=1, lease=4)
+    project.release("two")
+    text = (project.folder / "serve.py").read_text()
+    project.write("serve.py", f"import dying\n{text}")
+    project.write(
+        "dying.py",
+        "import pathlib, time\n"
+        "home = pathlib.Path.home()\n"
+        "while (home / 'dies').exists():\n"
+        "    (home / 'reached').touch()\n"
+        "    time.sleep(0.02)\n",
+    )
+    project.commit("a machine may die")
+    dying = fleet[1]
+    dying.run("touch ~/dies")
+    process = project.start("deploy", "--env", "test", "--yes", "--json")
+    try:
+        wait_until(lambda: dying.run("ls ~/reached", check=False).stdout or process.poll() is not None, "it", 60)
+        dying.run_as_root("systemctl stop ssh.socket ssh.service; pkill -9 -f '^sshd: deploy'; true")
+        done = finish(process)
+    finally:
+        dying.run_as_root("rm -f /home/deploy/dies /home/deploy/reached; systemctl start ssh.service")
+    assert done.returncode == 0, done
+    document = done.document
+    assert set(document["left_out"]) == {"container-b"}
+    assert project.served() == ["two", "one", "two"]
+    status = project.status()
+    assert (status["state"], list(status["behind"])) == ("mixed", ["container-b"])
+    project.deploy("--catch-up")
+    assert project.served() == ["two", "two", "two"]

@@ -875,6 +875,7 @@ class FakeManager:
         start = f"{shlex.quote(str(app / 'current/.handrail/run-web'))} >/dev/null 2>&1 & echo $! > {pidfile}"
         stop = f"test -s {pidfile} && kill $(cat {pidfile}); rm -f {pidfile}; true"
         self.spec = {
+            "name": "shop-web",
             "files": [],
             "reload": [],
             "restart": [["sh", "-c", f"{stop}; {start}"]],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from handrail.config.load import load_project
-from handrail.config.target import Address, Target, parse_address, resolve
+from handrail.config.target import Address, Target, may_be_one, parse_address, resolve
 from handrail.config.values import load_values
 from handrail.errors import ConfigError, UsageError
 
@@ -136,3 +136,19 @@ def test_a_host_that_is_nearly_right_gets_the_right_form(text: str, near: str) -
         parse_address(text)
 
     assert f"did you mean {near!r}?" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "may"),
+    [
+        ("web1", "web1", True),
+        ("deploy@web1.example.com", "web1.example.com", True),
+        ("deploy@web1:22", "Web1", True),
+        ("deploy@web1", "root@web1", False),
+        ("web1:22", "web1:2222", False),
+        ("web1", "web1.example.com", False),
+    ],
+)
+def test_what_one_spelling_of_a_host_leaves_open_another_may_say(one: str, other: str, may: bool) -> None:
+    assert may_be_one(one, other) is may
+    assert may_be_one(other, one) is may

@@ -193,3 +193,14 @@ def test_a_deploy_that_was_undone_forgets_no_fleet() -> None:
     undone = run("1-a", "2-b", "r2-undo")
     facts = {"a": {**host(ONE, undone), "fleet": {"deploy": "r1", "hosts": HOSTS}}}
     assert taken_out(facts, ["a", "b"]) == ["c"]
+
+
+def test_a_host_that_is_only_spelled_otherwise_was_not_taken_out() -> None:
+    facts = {"web1": {**host(ONE), "fleet": {"deploy": "r1", "hosts": ["deploy@web1", "deploy@web2"]}}}
+    assert taken_out(facts, ["web1", "web2:22"]) == []
+
+
+def test_two_releases_of_one_number_are_judged_alike_in_every_look() -> None:
+    """Deploys to different --hosts count on their own."""
+    six = {name: host(run(f"6-{commit}", None, commit)) for name, commit in (("a", "abc"), ("b", "def"))}
+    assert standing(six, ["a", "b"]).release == standing(dict(reversed(six.items())), ["b", "a"]).release == "6-def"

@@ -92,6 +92,12 @@ class _App:
     def current_release(self) -> str:
         return "1-aaaaaaa"
 
+    def slot_release(self, _slot: str) -> str:
+        return ""
+
+    def release(self, *parts: str) -> str:
+        return self.path("releases", *parts)
+
 
 @pytest.mark.parametrize("manager", ["systemd", "supervisor"])
 @pytest.mark.parametrize("kind", ["", "caddy", "nginx"])
@@ -112,7 +118,7 @@ def test_everything_that_the_agent_runs_as_root_is_allowed(
         spec["proxy"].update(admin=False, included_by="", include_line="")
         spec["proxy"]["reload"] = [argv for argv in spec["proxy"]["reload"] if argv[0] == "sudo"]
         spec["proxy"]["check"] = [argv for argv in spec["proxy"]["check"] if argv[0] == "sudo"]
-        monkeypatch.setattr(Proxy, "ask", lambda self: read_text(self.spec["path"]))
+        monkeypatch.setattr(Proxy, "ask", lambda self, _text="": read_text(self.spec["path"]))
     programs, log = tmp_path / "bin", tmp_path / "log"
     programs.mkdir()
     (programs / "sudo").write_text(SUDO)

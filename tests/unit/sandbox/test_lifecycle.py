@@ -32,7 +32,7 @@ def test_a_missing_extra_is_one_line_with_the_way_to_get_it(tmp_path: Path, monk
     with pytest.raises(UsageError, match="the sandbox needs asyncssh and supervisor") as caught:
         lifecycle.up(tmp_path, 0)
 
-    assert caught.value.next_step.startswith("uv sync --extra sandbox")
+    assert caught.value.next_step.startswith("uv add --dev 'handrail[sandbox]'")
     assert not (tmp_path / ".handrail").exists()
 
 
