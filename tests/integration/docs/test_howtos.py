@@ -44,9 +44,11 @@ dependencies = ["gunicorn"]
 ELSEWHERE = {
     "git clone <address": "the repository has no fixed address",
     "./scripts/demo": "tests/integration/demo",
-    "uv add --dev handrail": "this very environment has it",
+    "uv add --dev 'handrail[sandbox]'": "this very environment has it",
+    ". .venv/bin/activate": "this very environment is active",
     "uv add --dev 'handrail[ci]'": "this very environment has it",
     "inv host.setup": "tests/integration/hosts",
+    "inv host.retire": "tests/integration/deploy/test_retire.py",
     "inv deploy --env staging": "tests/integration/deploy, on hosts of its own",
     "inv deploy --env production": "tests/integration/deploy, on hosts of its own",
     "inv setup": "tests/unit/setup, and .ci/run",
