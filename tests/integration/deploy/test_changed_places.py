@@ -72,6 +72,8 @@ def test_a_release_on_another_port_that_fails_leaves_the_old_one_on_its_own(
     assert project.status()["state"] == "ok"
 
 
+# Side by side the proxy is told with every deploy; here it would not be.
+@pytest.mark.parametrize("project", ["restart"], indirect=True)
 def test_another_site_is_served_and_comes_back_with_the_release(project: TinyProject, proxy: str) -> None:
     old, new = SITES[proxy], SITES[proxy] + 1
     project.configure(test={"proxy": {"kind": proxy, "site": f":{new}"}}, hooks={"before_commit": ["false"]})
@@ -84,6 +86,7 @@ def test_another_site_is_served_and_comes_back_with_the_release(project: TinyPro
     assert (served(project, old), served(project, new)) == ("", "two")
 
 
+@pytest.mark.parametrize("project", ["blue-green"], indirect=True)
 def test_a_site_that_the_proxy_refuses_leaves_the_old_one(
     project: TinyProject, container_host: ContainerHost, proxy: str
 ) -> None:
