@@ -51,7 +51,12 @@ def return_(agent, request, _payload):
     state = transaction.state()
     if not state or state["deploy"] != request["deploy"]:
         return {"serves": agent.app.current_release(), "ok": True, "why": ""}
-    if request.get("if_abandoned") and state["step"] in ACTIVE and agent.lock_fd is None and is_renewed(transaction):
+    if (
+        request.get("if_abandoned")
+        and state["step"] in ACTIVE
+        and agent.lock_fd is None
+        and is_renewed(transaction, state)
+    ):
         raise Refused("locked", "the deploy is alive", holder=lock_state(agent)["holder"])
     if state["step"] in ACTIVE or state["step"] == "returned":
         if request.get("canary"):
@@ -87,9 +92,9 @@ def return_(agent, request, _payload):
     return outcome
 
 
-def is_renewed(transaction):
+def is_renewed(transaction, state):
     """Watch for as long as it may take whether a living client renews the lease."""
-    path, lease = transaction.path("lease"), (transaction.state() or {}).get("lease") or 0.0
+    path = transaction.path("lease")
 
     def stamp():
         try:
@@ -97,7 +102,7 @@ def is_renewed(transaction):
         except OSError:
             return None
 
-    before, until = stamp(), time.monotonic() + 1.5 * ping_interval(lease)
+    before, until = stamp(), time.monotonic() + 1.5 * ping_interval(state.get("lease") or 0.0)
     while before is not None and time.monotonic() < until:
         if stamp() != before:
             # Also where the journal is gone: whoever ended it was alive.

@@ -6,12 +6,10 @@ MARKER = "HANDRAIL-AGENT-1"
 WANTED = "HANDRAIL-WANTS-AGENT-1"
 # Strategies that start the next release beside the one that serves.
 SIDE_BY_SIDE = ("blue-green", "canary")
+# Steps of a transaction from which a host has to return.
+ACTIVE = ("lowering", "lowered", "activating", "activated", "switching", "switched")
 
 
 def ping_interval(lease: float) -> float:
     """Return how often a client renews the leases of its hosts, in seconds: four times a lease, or oftener."""
     return min(5.0, max(0.25, lease / 4))
-
-
-# Steps of a transaction from which a host has to return.
-ACTIVE = ("lowering", "lowered", "activating", "activated", "switching", "switched")

@@ -8,7 +8,7 @@ import re
 import time
 
 from handrail.agent.commands import how_it_ended, run
-from handrail.agent.files import read_text, write_as_root, write_atomic
+from handrail.agent.files import read_text, remove_file, write_as_root, write_atomic
 from handrail.agent.refusal import Refused
 
 # Seconds that a proxy has for a reload; one with many sites takes some.
@@ -67,15 +67,11 @@ class Proxy:
     def ask(self, text=""):
         """Return what the proxy tells of the file that it has loaded; "" where it does not answer.
 
-        ``text``: of the file that is expected: nginx is asked at the site of that one.
+        ``text``: of the file that is expected.
         """
         import http.client
 
-        asked = self.spec["asked"]
-        site = re.search(r"^    listen (\d+);\n    server_name (\S+);$", text, re.MULTILINE)
-        if site:
-            port, name = site.groups()
-            asked = dict(asked, address="127.0.0.1:" + port, host="localhost" if name == "_" else name)
+        asked = self.asked_for(text)
         host, _, port = asked["address"].partition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=5)
         try:
@@ -85,6 +81,14 @@ class Proxy:
             return ""
         finally:
             connection.close()
+
+    def asked_for(self, text):
+        """Return where the proxy is asked for a file: nginx at the site of that one, and not at today's."""
+        site = re.search(r"^    listen (\d+);\n    server_name (\S+);$", text, re.MULTILINE)
+        if not site:
+            return self.spec["asked"]
+        port, name = site.groups()
+        return dict(self.spec["asked"], address="127.0.0.1:" + port, host="localhost" if name == "_" else name)
 
     def point(self, name):
         """Serve an instance. What was configured before comes back where the proxy does not take the new file."""
@@ -121,7 +125,7 @@ class Proxy:
         if not canary:
             return
         for flag in self.share_flags() if canary["flag"] else []:
-            self.remove_file(flag)
+            self.delete_file(flag)
         if os.path.exists(canary["log"]):
             for argv in canary["remove_log"]:
                 run(argv, 20)
@@ -178,7 +182,7 @@ class Proxy:
         if text:
             self.write_file(path, text)
         else:
-            self.remove_file(path)
+            self.delete_file(path)
         if self.page() != text:
             raise Refused("proxy", "%s does not hold what was written to it" % path)
 
@@ -219,7 +223,7 @@ class Proxy:
                 raise Refused(
                     "proxy",
                     "the proxy was told to load %s, but http://%s does not answer with it; its log may say why"
-                    % (self.spec["path"], self.spec["asked"]["address"]),
+                    % (self.spec["path"], self.asked_for(content)["address"]),
                 )
             time.sleep(0.01)
 
@@ -230,7 +234,7 @@ class Proxy:
             return
         # A host that an older Handrail prepared does not allow it.
         with contextlib.suppress(Refused):
-            self.remove_file(self.spec["path"])
+            self.delete_file(self.spec["path"])
 
     def write_file(self, path, content):
         if self.spec["root"]:
@@ -239,14 +243,14 @@ class Proxy:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             write_atomic(path, content, 0o644)
 
-    def remove_file(self, path):
+    def delete_file(self, path):
         if self.spec["root"] and os.geteuid() != 0:
             argv = ["sudo", "-n", "rm", "-f", path]
             code, lines = run(argv, 20)
             if code != 0:
                 raise Refused("proxy", "cannot delete %s with sudo" % path, command=" ".join(argv), lines=lines)
-        elif os.path.exists(path):
-            os.unlink(path)
+        else:
+            remove_file(path)
 
     def problems(self):
         """Return why it cannot be used, as sentences."""

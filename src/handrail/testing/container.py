@@ -125,6 +125,17 @@ class ContainerHost(Host):
 
 
 @contextmanager
+def other_site(host: ContainerHost, port: int) -> Iterator[None]:
+    """Have a program that is not the test's own answer on a port of a host."""
+    host.run_as_root(f"systemd-run --unit=other-site python3 -m http.server {port}")
+    try:
+        wait_until(lambda: host.get(port).status == 200, "the other site", 10)
+        yield
+    finally:
+        host.run_as_root("systemctl stop other-site")
+
+
+@contextmanager
 def engine() -> Iterator[None]:
     """Make sure that a Docker engine answers; start ``dockerd`` for the time of the block where we may.
 

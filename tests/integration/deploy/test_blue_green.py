@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from handrail.testing.container import ContainerHost
+from handrail.testing.container import ContainerHost, other_site
 from handrail.testing.host import wait_until
 from handrail.testing.project import DeployProject
 from handrail.testing.visitors import Visitors
@@ -237,13 +237,9 @@ def test_an_nginx_that_cannot_listen_fails_the_deploy(
     project: DeployProject, container_host: ContainerHost, proxy: str
 ) -> None:
     port = SITES[proxy]
-    container_host.run_as_root(f"systemd-run --unit=other-site python3 -m http.server {port}")
-    try:
-        wait_until(lambda: container_host.get(port).status == 200, "the other site", 10)
+    with other_site(container_host, port):
         project.release("one")
         document = project.deploy(expect=5)
-    finally:
-        container_host.run_as_root("systemctl stop other-site")
     assert f"but http://127.0.0.1:{port} does not answer with it" in document["error"]["message"]
     assert project.status()["state"] == "empty"
     project.deploy()

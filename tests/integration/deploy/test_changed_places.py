@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from handrail.testing.container import ContainerHost
-from handrail.testing.host import free_port, wait_until
+from handrail.testing.container import ContainerHost, other_site
+from handrail.testing.host import free_port
 from handrail.testing.project import DeployProject
 from handrail.testing.tiny import TinyProject
 
@@ -91,14 +91,10 @@ def test_a_site_that_the_proxy_refuses_leaves_the_old_one(
     project: TinyProject, container_host: ContainerHost, proxy: str
 ) -> None:
     taken = SITES[proxy] + 1
-    container_host.run_as_root(f"systemd-run --unit=other-site python3 -m http.server {taken}")
-    try:
-        wait_until(lambda: container_host.get(taken).status == 200, "the other site", 10)
+    with other_site(container_host, taken):
         project.configure(test={"proxy": {"kind": proxy, "site": f":{taken}"}})
         project.release("two")
         document = project.deploy(expect=5)
-    finally:
-        container_host.run_as_root("systemctl stop other-site")
     assert document["hosts"][0]["state"].startswith("returned to")
     assert served(project, SITES[proxy]) == "one"
     units = f"systemctl list-units --plain --no-legend --state=active '{project.app}-*'"
