@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -90,7 +91,14 @@ class Sandbox:
     def run(self, command: str, data: bytes = b"") -> tuple[int, bytes, bytes]:
         channel = self.channel()
         channel.exec_command(command)
-        sender = threading.Thread(target=lambda: (channel.sendall(data), channel.shutdown_write()))
+
+        def send() -> None:
+            # A command that closes its input may end, and its channel with it, while there is still something to send.
+            with contextlib.suppress(OSError):
+                channel.sendall(data)
+                channel.shutdown_write()
+
+        sender = threading.Thread(target=send)
         sender.start()
         out = channel.makefile("rb").read()
         err = channel.makefile_stderr("rb").read()
