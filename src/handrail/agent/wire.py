@@ -11,7 +11,9 @@ of a ``cancel`` is the number of the last request that is meant, which may still
 
 import errno
 import json
+import os
 import queue
+import select
 import threading
 import time
 
@@ -55,10 +57,20 @@ class Agent:
         data = (json.dumps(document) + "\n").encode() + payload
         try:
             with self.out_lock:
-                self.stdout.write(data)
-                self.stdout.flush()
+                self.write(data)
         except (OSError, ValueError):
             self.lose_client()
+
+    def write(self, data):
+        """Write all of it, unless the client is given up: one that hangs reads nothing, and a plain write waits."""
+        out = self.stdout.fileno()
+        view = memoryview(data)
+        while view:
+            if select.select([], [out], [], 1.0)[1]:
+                # No more than what is sure to fit now.
+                view = view[os.write(out, view[: select.PIPE_BUF]) :]
+            elif self.gone.is_set() or self.is_silent():
+                raise OSError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def event(self, **facts):
         self.send({"id": self.serving, "event": facts})
@@ -121,11 +133,14 @@ class Agent:
         self.gone.set()
         self.stop.set()
 
+    def is_silent(self):
+        return time.monotonic() - self.heard > self.silence
+
     def watch_silence(self):
         """Runs in a thread: a connection that is cut without a word looks open for hours; both sides' beats tell."""
         while not self.gone.wait(2.0):
             self.send({"beat": 1})
-            if time.monotonic() - self.heard > self.silence:
+            if self.is_silent():
                 self.lose_client()
                 try:
                     self.requests.put_nowait((None, b""))

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
+import socket
+import tempfile
 import threading
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
+
+import pytest
 
 from handrail.agent.wire import Agent
 
 
-def test_a_cancellation_reaches_the_request_that_waits_behind_the_one_it_interrupts_and_none_after_it() -> None:
+@pytest.fixture
+def out() -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as stream:
+        yield stream
+
+
+def answers(out: IO[bytes]) -> list[int]:
+    """Return the numbers of the requests that were answered."""
+    out.seek(0)
+    return [json.loads(line)["id"] for line in out if b'"ok"' in line]
+
+
+def test_a_cancellation_reaches_the_request_that_waits_behind_the_one_it_interrupts_and_none_after_it(
+    out: IO[bytes],
+) -> None:
     reading, writing = os.pipe()
-    out = io.BytesIO()
     begun, seen = threading.Event(), []
 
     def first(agent: Agent, _request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
@@ -36,13 +53,11 @@ def test_a_cancellation_reaches_the_request_that_waits_behind_the_one_it_interru
             thread.join(10)
         assert agent.gone.wait(10)
     assert seen == [True, False]
-    answers = [json.loads(line) for line in out.getvalue().splitlines() if b'"ok"' in line]
-    assert [answer["id"] for answer in answers] == [1, 2, 3]
+    assert answers(out) == [1, 2, 3]
 
 
-def test_a_program_without_an_app_holds_a_lock_of_its_own_and_hears_pings() -> None:
+def test_a_program_without_an_app_holds_a_lock_of_its_own_and_hears_pings(out: IO[bytes]) -> None:
     """`inv host.setup` hung for ever at the first ping after it had its lock."""
-    out = io.BytesIO()
 
     def take(agent: Agent, _request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
         agent.lock_fd = 99
@@ -62,4 +77,37 @@ def test_a_program_without_an_app_holds_a_lock_of_its_own_and_hears_pings() -> N
             thread.join(10)
         assert not thread.is_alive()
         assert agent.gone.wait(10)
-    assert [json.loads(line)["id"] for line in out.getvalue().splitlines() if b'"ok"' in line] == [1, 2]
+    assert answers(out) == [1, 2]
+
+
+@pytest.mark.parametrize("is_socket", [False, True])
+def test_a_client_that_hangs_in_the_middle_of_an_answer_is_given_up(is_socket: bool) -> None:
+    """It kept the host's lock until TCP gave up, for the agent waited to write."""
+    if is_socket:
+        ends = socket.socketpair()
+        reading, writing = (os.dup(end.fileno()) for end in ends)
+        for end in ends:
+            end.close()
+    else:
+        reading, writing = os.pipe()
+    asking, orders = os.pipe()
+    stopped: list[bool] = []
+
+    def give(agent: Agent, _request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
+        agent.silence = 1.0
+        agent.deliver(b"x" * (1 << 20))
+        stopped.append(agent.stop.is_set())
+        return {}
+
+    with os.fdopen(asking, "rb") as stdin, os.fdopen(writing, "wb") as out, os.fdopen(orders, "wb", buffering=0) as to:
+        agent = Agent({"give": give}.__getitem__, stdin, out)
+        thread = threading.Thread(target=agent.serve, daemon=True)
+        thread.start()
+        to.write(b'{"id":1,"op":"give"}\n')
+        # The client lives, and neither reads nor speaks.
+        thread.join(20)
+        try:
+            assert not thread.is_alive()
+        finally:
+            os.close(reading)
+    assert stopped == [True]
