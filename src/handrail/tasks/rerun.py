@@ -39,7 +39,10 @@ def ci_line(task: str, argv: Sequence[str], folder: Path, environ: Mapping[str, 
         return f"gh run rerun {environ['GITHUB_RUN_ID']} --failed" + (f" --repo {repository}" if repository else "")
     step = re.compile(rf"\binv(?:oke)?\s+{re.escape(task)}(?![\w.-])")
     for path in sorted((folder / ".github" / "workflows").glob("*.y*ml")):
-        text = path.read_text(encoding="utf-8", errors="replace")
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # the line is a help beside a failure, and must not become another one
+            continue
         # Nobody deploys in order to see a check again.
         if not step.search(text) or (task not in _DEPLOYING and _DEPLOYS.search(text)):
             continue

@@ -6,6 +6,7 @@ a line from a host could close a group, hide errors or stop the log. Such lines 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,10 +46,11 @@ def harmless(text: str) -> str:
 
 
 def append_summary(markdown: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Append ``markdown`` to the job's page; nothing where there is none."""
+    """Append ``markdown`` to the job's page; nothing where there is none, or where it cannot be written."""
     path = environ.get("GITHUB_STEP_SUMMARY")
     if path:
-        with Path(path).open("a", encoding="utf-8") as file:
+        # All of it is in the log, too; a result must not be lost for the page's sake.
+        with contextlib.suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(f"{markdown.rstrip()}\n\n")
 
 

@@ -54,3 +54,11 @@ def test_a_workflow_that_deploys_is_no_way_to_see_a_check_again(tmp_path: Path) 
     assert ci_line("check", [], tmp_path, {}) == ""
     (folder / "handrail-ci.yml").write_text("on: push\n# runs:\n- run: inv check --ci-results\n")
     assert ci_line("check", [], tmp_path, {}) == "gh run rerun --failed"
+
+
+def test_a_workflow_that_cannot_be_read_is_passed_over(project: Path) -> None:
+    folder = project / ".github" / "workflows"
+    (folder / "a-link.yml").symlink_to("nowhere.yml")
+    (folder / "b-folder.yml").mkdir()
+    assert ci_line("check", [], project, {}) == "gh run rerun --failed"
+    assert ci_line("logs", [], project, {}) == ""

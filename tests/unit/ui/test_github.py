@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from handrail.ui import github
@@ -31,3 +33,11 @@ def test_a_command_is_defused(text: str) -> None:
     for line in github.harmless(text).splitlines():
         assert not line.lstrip().startswith("::")
         assert "##[" not in line
+
+
+def test_a_page_that_cannot_be_written_costs_nobody_the_result(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    github.append_summary("one", {"GITHUB_STEP_SUMMARY": str(page)})
+    github.append_summary("two", {"GITHUB_STEP_SUMMARY": str(tmp_path)})
+    github.append_summary("two", {"GITHUB_STEP_SUMMARY": str(tmp_path / "gone" / "page.md")})
+    assert page.read_text() == "one\n\n"
