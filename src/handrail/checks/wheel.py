@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 DIST = "dist"
 _CACHE = ".handrail/cache/matrix"
-_NOT_IN_A_WHEEL = ("tests", "docs", ".github", "scripts", "examples", "env", "dist", "build")
+_NOT_IN_A_WHEEL = ("tests", "docs", "scripts", "examples", "env", "dist", "build")
+_NEVER_IN_A_WHEEL = ("__pycache__", ".git", ".nox", ".tox", ".venv")
 
 
 @dataclass(frozen=True)
@@ -182,12 +183,12 @@ def _sources(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         at_top = here == root
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and name != "__pycache__" and not (at_top and name in _NOT_IN_A_WHEEL)
-        ]
-        if not at_top:
+        folders[:] = [name for name in folders if name not in _NEVER_IN_A_WHEEL and not name.endswith("_cache")]
+        if at_top:
             # The top folder changes with every report and cache; what it loses, pyproject.toml knows.
+            folders[:] = [name for name in folders if not name.startswith(".") and name not in _NOT_IN_A_WHEEL]
+            files = [name for name in files if not name.startswith(".") and not name.endswith(".md")]
+        else:
+            # A package may take anything along: a page of text, a template whose name begins with a dot.
             yield here
-        yield from (here / name for name in files if not name.startswith(".") and not name.endswith((".pyc", ".md")))
+        yield from (here / name for name in files if not name.endswith(".pyc"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from handrail.checks.wheel import session_ingredients
+from handrail.checks.wheel import newest_source, session_ingredients
 from handrail.config.schema import Project
 from handrail.testing import FakeRunner, RecordingPrinter
 
@@ -52,3 +53,29 @@ def test_a_lock_with_a_hash_for_everything_has_nothing_beside(root: Path) -> Non
     found = session_ingredients(root, Project(app="shop"), exporting(HASHED), RecordingPrinter())
 
     assert (found.requirements.read_text(), found.unhashed) == (HASHED, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "goes_in"),
+    [
+        ("src/shop/page.md", True),
+        ("src/shop/.defaults", True),
+        ("src/shop/.templates/page.html", True),
+        ("src/shop/__pycache__/a.pyc", False),
+        ("src/.mypy_cache/x.json", False),
+        ("CHANGELOG.md", False),
+        (".env", False),
+        (".github/workflows/ci.yml", False),
+        ("tests/test_shop.py", False),
+    ],
+)
+def test_whatever_a_package_can_take_along_makes_an_older_wheel_stale(root: Path, name: str, goes_in: bool) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    for each in root.rglob("*"):
+        os.utime(each, ns=(10**9, 10**9))
+
+    os.utime(path, ns=(2 * 10**9, 2 * 10**9))
+
+    assert (newest_source(root) == 2 * 10**9) is goes_in
