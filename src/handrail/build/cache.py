@@ -47,6 +47,7 @@ class WheelCache:
     def find(self, key: str, kind: str = "wheel") -> Member | None:
         """Return the stored wheel as a member, or None where there is none or it was damaged."""
         place = self._folder / key
+        is_there = place.exists()
         try:
             facts = json.loads((place / _FACTS).read_text(encoding="utf-8"))
             wheel = place / str(facts["file"])
@@ -54,10 +55,10 @@ class WheelCache:
             # Reading all wheels again at each build would cost more than the rest of it.
             if [state.st_size, state.st_mtime_ns] != facts["state"] and digest_file(wheel) != facts["sha256"]:
                 raise ValueError("damaged")
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            shutil.rmtree(place, ignore_errors=True)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            # What is only half there would be in the way of the whole; what came since is another build's, and whole.
+            if is_there:
+                shutil.rmtree(place, ignore_errors=True)
             return None
         return Member(kind, wheel.name, facts["sha256"], state.st_size, 0o644, source=wheel)
 
@@ -104,6 +105,15 @@ class LockCache:
 def file_parts(paths: Iterable[Path]) -> list[str]:
     """Return the contents of files as parts of a key; a missing one is ``""``."""
     return [digest_file(path) if path.is_file() else "" for path in paths]
+
+
+def newest_first(paths: Iterable[Path]) -> list[Path]:
+    """Return those of ``paths`` that are still there, the last changed one first."""
+    times = {}
+    for path in paths:
+        with suppress(FileNotFoundError):  # another build has thrown it away
+            times[path] = path.stat().st_mtime_ns
+    return sorted(times, key=times.__getitem__, reverse=True)
 
 
 def digest_file(path: Path) -> str:

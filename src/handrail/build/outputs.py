@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.build.archive import write_bundle
 from handrail.build.bundle import Bundle, build_bundle
+from handrail.build.cache import newest_first
 
 if TYPE_CHECKING:
     from handrail.commands import Runner
@@ -115,6 +116,5 @@ def _publish(path: Path, folder: Path) -> Path:
 
 
 def _prune(folder: Path, app: str) -> None:
-    bundles = sorted(folder.glob(f"{app}-*.bundle"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in bundles[_KEPT_BUNDLES:]:
+    for path in newest_first(folder.glob(f"{app}-*.bundle"))[_KEPT_BUNDLES:]:
         path.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from handrail.build.bundle import Member
-from handrail.build.cache import cache_folder, digest_file
+from handrail.build.cache import cache_folder, cache_key, digest_file, newest_first
 from handrail.build.platforms import WheelTarget, running_python, target_tags, wheel_fits
 from handrail.build.tools import find_uv, tool_environment
 from handrail.errors import ConfigError, TaskFailedError
@@ -134,15 +134,15 @@ def build_package(root: Path, *, python: str, epoch: int, run: Runner, printer: 
                 f"`uv build` made {len(wheels)} wheels and {len(sdists)} sdists, expected one of each"
             )
         _refuse_private_files(sdists[0])
-        place = folder / digest_file(wheels[0])
-        if place.exists():
-            shutil.rmtree(place)
-        work.rename(place)
+        place = folder / cache_key(*(part for file in (*wheels, *sdists) for part in (file.name, digest_file(file))))
+        place.mkdir(exist_ok=True)
+        place.touch()
+        # File by file, each over one with the same bytes: another build may be reading them there.
+        wheel, sdist = (file.replace(place / file.name) for file in (*wheels, *sdists))
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    _prune(folder, place)
-    wheel = place / wheels[0].name
-    return Package(wheel, place / sdists[0].name, str(parse_wheel_filename(wheel.name)[1]))
+    _prune(folder)
+    return Package(wheel, sdist, str(parse_wheel_filename(wheel.name)[1]))
 
 
 def _refuse_private_files(sdist: Path) -> None:
@@ -188,12 +188,7 @@ def python_words(python: str, run: Runner) -> list[str]:
     return ["--python", str(find_pythons([python], run).get(python, python))]
 
 
-def _prune(folder: Path, newest: Path) -> None:
-    newest.touch()
-    builds = sorted(
-        (place for place in folder.iterdir() if not place.name.startswith("tmp-")),
-        key=lambda place: place.stat().st_mtime,
-        reverse=True,
-    )
+def _prune(folder: Path) -> None:
+    builds = newest_first(place for place in folder.iterdir() if not place.name.startswith("tmp-"))
     for place in builds[_KEPT:]:
         shutil.rmtree(place, ignore_errors=True)

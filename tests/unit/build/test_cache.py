@@ -61,6 +61,17 @@ def test_a_damaged_entry_is_thrown_away(tmp_path: Path, wheel: Path, text: str) 
     assert cache.find("key") is None
 
 
+@pytest.mark.parametrize("name", ["wheel.json", "x-1-py3-none-any.whl"])
+def test_an_entry_that_was_half_deleted_is_stored_anew(tmp_path: Path, wheel: Path, name: str) -> None:
+    cache = WheelCache(tmp_path)
+    cache.store("key", wheel)
+    (tmp_path / ".handrail/cache/wheels/key" / name).unlink()
+    assert cache.find("key") is None
+    wheel.write_bytes(b"wheel")
+    cache.store("key", wheel)
+    assert cache.find("key") is not None
+
+
 def test_of_two_builds_that_store_at_once_one_wins(tmp_path: Path, wheel: Path) -> None:
     cache = WheelCache(tmp_path)
     cache.store("key", wheel)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,19 @@ def test_the_last_builds_are_kept_and_older_ones_go(tmp_path: Path, printer: Rec
         package = build_package(tmp_path, python=running_python(), epoch=1, run=runner, printer=printer)
     assert package.wheel.exists()
     assert len(list((tmp_path / ".handrail/cache/built").iterdir())) == 5
+
+
+def test_builds_at_the_same_time_do_not_trip_over_each_other(tmp_path: Path, printer: RecordingPrinter) -> None:
+    def build(number: int) -> bool:
+        # Of every two the wheel is the same and the sdist is not.
+        runner = uv_builds("shop-1-py3-none-any.whl", "shop-1.tar.gz", packed=(f"notes-{number % 2}",))
+        package = build_package(tmp_path, python=running_python(), epoch=1, run=runner, printer=printer)
+        with tarfile.open(package.sdist) as sdist:
+            names = sdist.getnames()
+        return package.wheel.exists() and f"shop-1/notes-{number % 2}" in names
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(build, range(80)))
 
 
 @pytest.mark.parametrize("names", [[], ["a-1-py3-none-any.whl"], ["a-1-py3-none-any.whl", "b-1-py3-none-any.whl"]])
