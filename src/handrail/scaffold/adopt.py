@@ -166,22 +166,35 @@ def check(root: Path, printer: Printer) -> dict[str, Any]:
     raise error
 
 
-def update(root: Path, printer: Printer) -> dict[str, Any]:
-    """Bring the managed parts up to date; return what was done as a document."""
+def update(root: Path, printer: Printer, *, plan: bool = False) -> dict[str, Any]:
+    """Bring the managed parts up to date; return what was done as a document.
+
+    Args:
+        plan: show what would be written, and end.
+
+    Raises:
+        TaskFailedError: a file could not be written; nothing was changed.
+    """
     drift = find_drift(root)
     if drift.changes:
         text = ledger_text(drift.ledger)
         drift.changes.append(Change(FILE, present(root, FILE), text))
     for change in drift.changes[:-1]:
         _show(change, printer)
-    write_changes(root, drift.changes)
+    if not plan:
+        write_changes(root, drift.changes)
     for sentence in drift.by_hand:
         printer.warn(f"left alone: {sentence}")
     if drift.by_hand:
         printer.info(_KEEP)
-    written = [change.path for change in drift.changes]
-    printer.success(f"updated {', '.join(written[:-1])}" if written else "nothing to update")
-    return {"command": "init", "written": written, "by_hand": drift.by_hand}
+    paths = [change.path for change in drift.changes]
+    document: dict[str, Any] = {"command": "init", "written": paths, "by_hand": drift.by_hand}
+    if plan:
+        if not paths:
+            printer.info("there is nothing to update")
+        return {**document, "written": [], "planned": paths}
+    printer.success(f"updated {', '.join(paths[:-1])}" if paths else "nothing to update")
+    return document
 
 
 def show_plan(plan: Plan, printer: Printer, *, whole: bool) -> None:

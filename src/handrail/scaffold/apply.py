@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,33 +13,36 @@ from handrail.scaffold.plan import Change
 
 
 def write_changes(root: Path, changes: Iterable[Change]) -> None:
-    """Write every change, each in one step; where one fails, all files are as before.
+    """Write every change, each in one step; where one fails or is interrupted, all files are as before.
 
     Raises:
         TaskFailedError: a file could not be written.
     """
-    done: list[Change] = []
+    begun: list[Change] = []
     made: list[Path] = []
-    for change in changes:
-        try:
+    try:
+        for change in changes:
+            begun.append(change)
             made += _make_folders((root / change.path).parent)
             _write(root, change.path, change.after, executable=change.executable)
-        except OSError as error:
-            for other in reversed(done):
-                with contextlib.suppress(OSError):
-                    _take_back(root, other)
-            for folder in reversed(made):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-            raise TaskFailedError(
-                f"{change.path} could not be written: {(error.strerror or str(error)).lower()}; nothing was changed",
-                next_step="mend that, then run it again",
-            ) from None
-        done.append(change)
+    except BaseException as error:
+        for change in reversed(begun):
+            with contextlib.suppress(OSError):
+                _take_back(root, change)
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if not isinstance(error, OSError):
+            raise
+        why = (error.strerror or str(error)).lower()
+        raise TaskFailedError(
+            f"{begun[-1].path} could not be written: {why}; nothing was changed",
+            next_step="mend that, then run it again",
+        ) from None
 
 
 def _write(root: Path, name: str, text: str, *, executable: bool = False) -> None:
-    path = root / name
+    path = _place(root, name)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         draft.write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -47,6 +51,14 @@ def _write(root: Path, name: str, text: str, *, executable: bool = False) -> Non
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _place(root: Path, name: str) -> Path:
+    """Return where ``name`` is: a symbolic link stays one, and what it leads to is written."""
+    place = (root / name).resolve()
+    if not place.is_relative_to(root.resolve()):
+        raise OSError(errno.EXDEV, "it is a symbolic link out of the project")
+    return place
 
 
 def _make_folders(folder: Path) -> list[Path]:
@@ -58,6 +70,6 @@ def _make_folders(folder: Path) -> list[Path]:
 
 def _take_back(root: Path, change: Change) -> None:
     if change.before is None:
-        (root / change.path).unlink()
+        _place(root, change.path).unlink()
     else:
         _write(root, change.path, change.before)

@@ -9,7 +9,7 @@ from pathlib import Path
 from handrail.errors import UsageError
 from handrail.scaffold import blocks
 from handrail.scaffold.ledger import FILE, Ledger, Record, digest_of, read_ledger
-from handrail.scaffold.plan import Change, present, with_block
+from handrail.scaffold.plan import Change, is_behind_link, present, with_block
 from handrail.scaffold.write.choices import chosen
 from handrail.scaffold.write.drafts import Draft
 from handrail.scaffold.write.files import managed
@@ -58,6 +58,8 @@ def find_drift(root: Path) -> Drift:
         record = files.get(draft.path)
         if record is not None and record.owner in ("yours", "seeded"):
             continue
+        if is_behind_link(root, draft.path):
+            continue  # as init leaves it alone
         written = _compare(root, draft, record, drift)
         if written is not None:
             files[draft.path] = written
@@ -78,9 +80,10 @@ def _compare(root: Path, draft: Draft, record: Record | None, drift: Drift) -> R
         return Record(draft.owner, digest_of(wanted))
     what = f"{draft.path}, Handrail's block" if draft.owner == "block" else draft.path
     if now is None:
-        if record is None and text is not None and draft.owner == "managed":
-            return None
         why = "missing"
+    elif record is None and draft.owner == "managed":
+        drift.by_hand.append(f"{what}: handrail init did not write it, and would write another one")
+        return None
     elif record is None or digest_of(now) == record.digest:
         why = "this version of Handrail writes another one"
     else:

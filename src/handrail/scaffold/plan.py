@@ -59,7 +59,7 @@ def plan_drafts(root: Path, drafts: Iterable[Draft], known: dict[str, Record]) -
     """
     plan = Plan(records=dict(known))
     for draft in drafts:
-        if _is_outside(root, draft.path):
+        if is_behind_link(root, draft.path):
             plan.notes.append(f"{draft.path} lies behind a symbolic link and is left alone")
             continue
         before = present(root, draft.path)
@@ -111,7 +111,7 @@ def _is_ours_already(draft: Draft, text: str) -> bool:
     return draft.path in (entry_files.TASKS, entry_files.NOXFILE) and "import handrail" in text
 
 
-def _is_outside(root: Path, path: str) -> bool:
+def is_behind_link(root: Path, path: str) -> bool:
     """Return whether writing ``path`` would follow a symbolic link."""
     place = root / path
     return any(each.is_symlink() for each in (place, *place.parents) if each != root and root in each.parents)

@@ -43,7 +43,7 @@ def init(
     if check:
         c.printer.result(adopt.check(root, c.printer))
     elif update:
-        c.printer.result(adopt.update(root, c.printer))
+        c.printer.result(adopt.update(root, c.printer, plan=plan))
     else:
         source = from_ or os.environ.get("HANDRAIL_FROM", "")
         wishes = adopt.Wishes(yes, source, plan, lock=not no_lock)

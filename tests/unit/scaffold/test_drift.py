@@ -144,3 +144,39 @@ def test_hooks_that_cannot_be_put_back_are_one_sentence_and_no_work_for_an_updat
     with pytest.raises(TaskFailedError) as caught:
         check(adopted, RecordingPrinter())
     assert 'owner = "yours"' in caught.value.next_step
+
+
+DEPLOY = ".github/workflows/deploy.yml"
+
+
+def test_a_file_that_handrail_did_not_write_is_never_written_over(repository: Repository) -> None:
+    root = repository({"pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n', "shop/__init__.py": ""})
+    adopt(root, Wishes(yes=True, lock=False), FakeRunner(), RecordingPrinter())
+    pyproject = root / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text() + '\n[tool.handrail.service]\ncommand = "python -m shop"\n')
+    (root / DEPLOY).write_text("on: push\n")
+    update(root, RecordingPrinter())
+    assert (root / DEPLOY).read_text() == "on: push\n"
+    assert sentences(root) == [f"{DEPLOY}: handrail init did not write it, and would write another one"]
+
+
+def test_a_planned_update_shows_its_changes_and_writes_nothing(adopted: Path) -> None:
+    (adopted / BOOTSTRAP).unlink()
+    ledger = (adopted / FILE).read_text()
+    printer = RecordingPrinter()
+    document = update(adopted, printer, plan=True)
+    assert (document["written"], document["planned"]) == ([], [BOOTSTRAP, FILE])
+    assert "+#!/bin/sh" in printer.text
+    assert not (adopted / BOOTSTRAP).exists()
+    assert (adopted / FILE).read_text() == ledger
+    assert not printer.lines("success")
+
+
+def test_what_lies_behind_a_symbolic_link_is_left_alone_as_init_left_it(repository: Repository) -> None:
+    root = repository({"pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n', "conf/ignored": "dist/\n"})
+    (root / ".gitignore").symlink_to("conf/ignored")
+    adopt(root, Wishes(yes=True, lock=False), FakeRunner(), RecordingPrinter())
+    assert sentences(root) == []
+    update(root, RecordingPrinter())
+    assert (root / ".gitignore").is_symlink()
+    assert (root / "conf/ignored").read_text() == "dist/\n"

@@ -193,6 +193,44 @@ def test_nothing_is_written_through_a_symbolic_link(repository: Repository, tmp_
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+def test_a_pyproject_behind_a_link_is_written_where_it_is_and_the_link_stays(repository: Repository) -> None:
+    root = repository({**SERVICE, "conf/pyproject.toml": LIBRARY})
+    (root / "pyproject.toml").unlink()
+    (root / "pyproject.toml").symlink_to("conf/pyproject.toml")
+    init(root)
+    assert (root / "pyproject.toml").is_symlink()
+    assert "[tool.handrail]" in (root / "conf/pyproject.toml").read_text()
+
+
+def test_a_pyproject_outside_of_the_project_is_not_written(repository: Repository, tmp_path: Path) -> None:
+    root = repository(SERVICE)
+    shared = (root / "pyproject.toml").rename(tmp_path / "shared.toml")
+    (root / "pyproject.toml").symlink_to(shared)
+    before = files(root)
+    with pytest.raises(TaskFailedError, match=r"^pyproject\.toml could not .* link out of the project; nothing was"):
+        init(root)
+    assert shared.read_text() == LIBRARY
+    assert files(root) == before
+
+
+def test_an_interrupt_takes_everything_back(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = repository(SERVICE)
+    before = files(root)
+    replace = Path.replace
+
+    def interrupted(path: Path, target: Path) -> Path:
+        result = replace(path, target)
+        if target == root / "env" / "example.env":
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        init(root)
+    assert files(root) == before
+    assert not (root / "env").exists()
+
+
 def test_where_handrail_comes_from_can_be_named(repository: Repository, tmp_path: Path) -> None:
     wheel = tmp_path / "handrail-0.1.0-py3-none-any.whl"
     wheel.touch()
