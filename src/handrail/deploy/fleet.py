@@ -64,9 +64,10 @@ class Fleet:
         self._pool = ThreadPoolExecutor(max_workers=max(1, len(self.hosts)))
         self._narrow = ThreadPoolExecutor(max_workers=max(1, min(target.connections, len(self.hosts))))
         self._closed = threading.Event()
-        self._pinger: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        # From the first agent on: it may have to wait for a host that takes longer than a lease to give up.
+        threading.Thread(target=self._ping, daemon=True).start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -149,10 +150,7 @@ class Fleet:
 
     def connect(self) -> tuple[dict[str, dict[str, Any]], dict[str, HandrailError]]:
         """Open all sessions; return each host's facts, or why it could not be reached."""
-        facts, failures = self.each("connect", lambda session: session.open(), narrow=True)
-        self._pinger = threading.Thread(target=self._ping, daemon=True)
-        self._pinger.start()
-        return facts, failures
+        return self.each("connect", lambda session: session.open(), narrow=True)
 
     def drop(self, hosts: Iterable[str]) -> None:
         """Go on without these hosts."""
