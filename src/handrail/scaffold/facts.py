@@ -175,6 +175,8 @@ class Facts:
     """``[project]`` says ``requires-python``, the one place where uv looks for it."""
     has_members: bool = False
     """The project is a uv workspace with members of its own."""
+    lists_dependencies: bool = False
+    """``[project]`` has a list of dependencies with something in it."""
     dynamic_dependencies: bool = False
     dependencies: tuple[str, ...] = ()
     """Requirement lines of the running program."""

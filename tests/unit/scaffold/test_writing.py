@@ -299,6 +299,28 @@ def test_a_plain_tree_gets_its_server_in_a_requirements_file(repository: Reposit
     assert (root / "requirements-deploy.txt").read_text().splitlines()[1:] == ["-r requirements.txt", "gunicorn"]
 
 
+@pytest.mark.parametrize("listed", ["", "dependencies = []\n"])
+@pytest.mark.parametrize(
+    ("requirements", "named"), [("flask\n", "requirements-deploy.txt"), ("flask\ngunicorn\n", "requirements.txt")]
+)
+def test_a_project_table_without_dependencies_takes_its_requirements_file_along(
+    repository: Repository, listed: str, requirements: str, named: str
+) -> None:
+    pyproject = f'[project]\nname = "shop"\nversion = "1"\n{listed}'
+    root = repository({"pyproject.toml": pyproject, "requirements.txt": requirements, "main.py": APP})
+    init(root)
+    assert load_project(root).build.requirements == named
+    if named == "requirements-deploy.txt":
+        assert (root / named).read_text().splitlines()[1:] == ["-r requirements.txt", "gunicorn"]
+
+
+def test_dependencies_that_the_build_reads_from_a_file_are_in_the_lock(repository: Repository) -> None:
+    dynamic = LIBRARY.replace('dependencies = ["flask"]', 'dynamic = ["dependencies"]')
+    root = repository({**SERVICE, "pyproject.toml": dynamic, "requirements.txt": "flask\ngunicorn\n"})
+    init(root)
+    assert load_project(root).build.requirements == ""
+
+
 def test_a_service_that_poetry_manages_says_what_a_release_installs(repository: Repository) -> None:
     poetry = '[tool.poetry]\nname = "shop"\n[tool.poetry.dependencies]\npython = "^3.10"\nflask = "^3.0"\n'
     root = repository({**SERVICE, "pyproject.toml": poetry, "poetry.lock": ""})

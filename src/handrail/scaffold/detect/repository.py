@@ -42,6 +42,7 @@ def look_at(root: Path) -> tuple[Facts, list[Entry]]:
         has_project_table=bool(declared.project),
         has_requires_python="requires-python" in declared.project,
         has_members=bool(set(lines(table(declared.tools, "uv", "workspace").get("members"))) - {PYTHONS_MEMBER}),
+        lists_dependencies=bool(lines(declared.project.get("dependencies"))),
         dynamic_dependencies="dependencies" in lines(declared.project.get("dynamic")),
         dependencies=tuple(declared.dependencies) or listed,
         lock=lock,

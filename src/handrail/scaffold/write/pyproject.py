@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from handrail.scaffold.detect.server import requirement_name
-from handrail.scaffold.facts import PYTHONS_MEMBER
+from handrail.scaffold.facts import PYTHONS_MEMBER, Facts
 from handrail.scaffold.write.choices import Choices
 from handrail.scaffold.write.contract import values_for_tests
 from handrail.scaffold.write.requirements import development_lines, server_line
@@ -50,12 +50,12 @@ def merged_pyproject(text: str, choices: Choices) -> str:
 def needs_deploy_requirements(choices: Choices) -> bool:
     """Return whether what a release installs has to stand in a requirements file of its own.
 
-    uv's lock of a project without a ``[project]`` table holds the tools alone.
+    uv's lock of a project whose ``[project]`` table does not list that holds the tools alone.
     """
     facts = choices.facts
     if not choices.is_service:
         return False
-    unlisted = not facts.has_project_table and not facts.requirements
+    unlisted = not _is_locked(facts) and not facts.requirements
     return unlisted or (bool(server_line(choices)) and not _can_add_dependency(choices))
 
 
@@ -86,9 +86,13 @@ def pythons_member(choices: Choices) -> str:
 
 
 def _can_add_dependency(choices: Choices) -> bool:
-    return (
-        choices.facts.has_project_table and not choices.facts.dynamic_dependencies and bool(choices.facts.dependencies)
-    )
+    return choices.facts.lists_dependencies
+
+
+def _is_locked(facts: Facts) -> bool:
+    """Return whether uv.lock holds what the program needs: uv reads that from ``[project]`` alone."""
+    is_said = facts.lists_dependencies or facts.dynamic_dependencies
+    return facts.has_project_table and (is_said or not facts.dependencies)
 
 
 def _add_build_system(document: tomlkit.TOMLDocument) -> None:
@@ -153,7 +157,7 @@ def _handrail_tables(choices: Choices) -> dict[str, Any]:
         build: dict[str, Any] = {}
         if needs_deploy_requirements(choices):
             build["requirements"] = DEPLOY_REQUIREMENTS
-        elif not facts.has_project_table and facts.requirements:
+        elif facts.requirements and not _is_locked(facts):
             # uv.lock holds the tools alone, so it must not be taken for what a release needs.
             build["requirements"] = facts.requirements
         if facts.web.manage and facts.backend != "none":
