@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from handrail.errors import ConfigError
 
@@ -17,6 +18,7 @@ _COMMENT = re.compile(r"(^|\s)#.*$")
 _NESTED = re.compile(r"^(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(.+)$")
 _EDITABLE = re.compile(r"^(?:-e|--editable)[\s=]+(.+)$")
 _LINKS = re.compile(r"^(-f|--find-links)([\s=]+)(.+)$")
+_MARKER = re.compile(r"\s;|;\s")
 _PINNED_VCS = re.compile(r"^(git|hg|bzr|svn)\+.+@[0-9a-fA-F]{40,64}(#.*)?$")
 
 
@@ -44,12 +46,19 @@ class Requirement:
 
     def applies(self, environments: Sequence[dict[str, str]]) -> bool:
         """Return whether it is meant for any of these marker environments."""
-        from packaging.markers import Marker
+        return _holds(self.marker, environments)
 
-        if not self.marker:
-            return True
-        marker = Marker(self.marker)
-        return any(marker.evaluate({**environment, "extra": ""}) for environment in environments)
+
+@dataclass(frozen=True)
+class LocalPackage:
+    """A wheel, or a folder whose package is to be built; its marker as in `Requirement`."""
+
+    path: Path
+    marker: str = ""
+
+    def applies(self, environments: Sequence[dict[str, str]]) -> bool:
+        """Return whether it is meant for any of these marker environments."""
+        return _holds(self.marker, environments)
 
 
 @dataclass(frozen=True)
@@ -59,14 +68,14 @@ class Requirements:
     Attributes:
         options: index options, for pip to read from a file as they are.
         locked: requirements with hashes, or at a commit of a repository.
-        local: wheels, and folders whose package is to be built.
+        local: what lies on this machine.
         loose: lines that are not locked.
         nested: other files that it names.
     """
 
     options: tuple[str, ...] = ()
     locked: tuple[Requirement, ...] = ()
-    local: tuple[Path, ...] = ()
+    local: tuple[LocalPackage, ...] = ()
     loose: tuple[str, ...] = ()
     nested: tuple[Path, ...] = ()
 
@@ -88,7 +97,7 @@ def parse_requirements(text: str, folder: Path, where: str) -> Requirements:
     """
     options: list[str] = []
     locked: list[Requirement] = []
-    local: list[Path] = []
+    local: list[LocalPackage] = []
     loose: list[str] = []
     nested: list[Path] = []
     for number, line in _lines(text):
@@ -105,7 +114,7 @@ def parse_requirements(text: str, folder: Path, where: str) -> Requirements:
             if _is_locked(requirement):
                 locked.append(requirement)
             elif requirement.url.startswith("file:"):
-                local.append(_local(requirement.url, folder, f"{where}:{number}"))
+                local.append(_local(f"{requirement.url} ; {requirement.marker}", folder, f"{where}:{number}"))
             else:
                 loose.append(line)
     return Requirements(tuple(options), tuple(locked), tuple(local), tuple(loose), tuple(nested))
@@ -154,12 +163,33 @@ def _is_path(line: str) -> bool:
     return line.startswith((".", "/", "~", "file:"))
 
 
-def _local(text: str, folder: Path, where: str) -> Path:
-    name = re.split(r"\s--?[a-z]|\s;", text, maxsplit=1)[0].strip().removeprefix("file:").removeprefix("//")
-    path = (folder / Path(name).expanduser()).resolve()
+def _local(text: str, folder: Path, where: str) -> LocalPackage:
+    from packaging.markers import InvalidMarker, Marker
+
+    words = re.split(r"\s--?[a-z]", text, maxsplit=1)[0]
+    name, marker = (*_MARKER.split(words, maxsplit=1), "")[:2]
+    name = name.strip()
+    if name.startswith("file:"):
+        name = unquote(name.removeprefix("file:").removeprefix("//"))
+    try:
+        path = (folder / Path(name).expanduser()).resolve()
+    except RuntimeError:  # of a user who does not exist
+        path = folder / name
     if not path.is_dir() and not (path.is_file() and path.suffix == ".whl"):
         raise ConfigError(f"{where}: {name} is neither a folder with a package nor a wheel")
-    return path
+    try:
+        return LocalPackage(path, str(Marker(marker)) if marker.strip() else "")
+    except InvalidMarker:
+        raise ConfigError(f"{where}: {marker.strip()} is not a marker such as python_version < '3.11'") from None
+
+
+def _holds(marker: str, environments: Sequence[dict[str, str]]) -> bool:
+    from packaging.markers import Marker
+
+    if not marker:
+        return True
+    parsed = Marker(marker)
+    return any(parsed.evaluate({**environment, "extra": ""}) for environment in environments)
 
 
 def _absolute_links(line: str, folder: Path) -> str:

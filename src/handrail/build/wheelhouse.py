@@ -68,7 +68,9 @@ def collect_wheels(
         member = cache.find(keys[item])
         assert member is not None, item.name
         members.append(member)
-    return members + [_local_wheel(path, root, target, run, printer) for path in lock.local]
+    environments = marker_environments(target)
+    local = dict.fromkeys(each.path for each in lock.local if each.applies(environments))
+    return members + [_local_wheel(path, root, target, run, printer) for path in local]
 
 
 def add_uv(root: Path, target: WheelTarget, run: Runner, printer: Printer) -> Member:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from handrail.build.platforms import WheelTarget
-from handrail.build.requirements import Requirements, parse_requirements
+from handrail.build.requirements import LocalPackage, Requirements, parse_requirements
 from handrail.build.wheelhouse import choose
 from handrail.errors import ConfigError
 
@@ -79,11 +79,34 @@ def test_a_folder_of_links_is_found_from_anywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["./lib", "-e ./lib", "--editable=./lib", "lib @ file://{}/lib", "./lib ; python_version>'3'"]
+    "line",
+    [
+        "./my lib",
+        "-e ./my lib",
+        "--editable=./my lib",
+        "file:./my%20lib",
+        "lib @ file://{}/my%20lib",
+        "lib @ file://{}/my%20lib ; python_version > '3'",
+        "./my lib ; python_version>'3'",
+        "./my lib; python_version>'3'",
+        "-e ./my lib  ; python_version>'3' --hash=sha256:1",
+    ],
 )
-def test_a_local_package_is_a_folder(tmp_path: Path, line: str) -> None:
+def test_a_local_package_is_a_folder_and_keeps_its_marker(tmp_path: Path, line: str) -> None:
+    (tmp_path / "my lib").mkdir()
+    (found,) = parse(line.format(tmp_path), tmp_path).local
+    assert found == LocalPackage(tmp_path / "my lib", 'python_version > "3"' if ";" in line else "")
+
+
+def test_a_marker_that_is_none_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
-    assert parse(line.format(tmp_path), tmp_path).local == (tmp_path / "lib",)
+    with pytest.raises(ConfigError, match=r"^requirements.txt:1: pyton>'3' is not a marker"):
+        parse("./lib ; pyton>'3'", tmp_path)
+
+
+def test_the_home_of_a_user_who_does_not_exist_is_no_package(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^requirements.txt:1: ~nosuch/lib is neither a folder with a package"):
+        parse("~nosuch/lib", tmp_path)
 
 
 def test_a_local_package_that_is_not_there_names_the_line(tmp_path: Path) -> None:

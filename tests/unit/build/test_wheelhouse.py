@@ -229,3 +229,17 @@ def test_a_package_in_a_folder_is_built_anew_each_time(
     assert members[0] == members[1]
     assert members[2].sha256 != members[0].sha256
     assert members[2].source.read_text() == "two"
+
+
+def test_of_local_packages_only_what_is_meant_for_the_target_is_built(
+    collect: Collect, runner: FakeRunner, tmp_path: Path
+) -> None:
+    def build(call: Call) -> None:
+        name = Path(call.argv[-1]).name
+        Path(call.argv[call.argv.index("--out-dir") + 1], f"{name}-1-py3-none-any.whl").write_text(name)
+
+    runner.answer("uv", "build", effect=build)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    lines = "./a ; sys_platform == 'win32'\n./b ; sys_platform == 'linux'\n-e ./b ; python_version > '3'\n"
+    assert collect(lines, ELSEWHERE) == ["b-1-py3-none-any.whl"]
