@@ -58,7 +58,18 @@ def rollback_goal(facts: Mapping[str, Mapping[str, Any]], to: str) -> str:
     )
 
 
+def resume_line(env: str, left: Mapping[str, Any]) -> str:
+    """Return the command that goes on with what a dead client left on a host, as it was begun."""
+    words = "--catch-up" if left.get("catch_up") else "--resume --hold" if left.get("hold") else "--resume"
+    return f"inv deploy --env {env} {words}"
+
+
 def choose_release(run: Run, bundle: Bundle) -> None:
+    """Give the run its release: the one of the unfinished deploy with ``--resume``, else a new one.
+
+    Raises:
+        PreflightError: what is unfinished cannot be resumed, or not like this.
+    """
     if run.job.resume:
         left = [f["transaction"] for f in run.facts.values() if f.get("transaction")]
         names = {(t["deploy"], t["release"], t["bundle"]) for t in left}
@@ -76,6 +87,14 @@ def choose_release(run: Run, bundle: Bundle) -> None:
             raise PreflightError(
                 f"what is unfinished is a catch-up with {left[0]['release']}, which begins anew and goes on by itself",
                 next_step=f"inv deploy --env {run.job.target.environment} --catch-up",
+            )
+        was_to_hold = any(t.get("hold") for t in left)
+        if was_to_hold != run.job.hold:
+            # Whether the traffic moves was decided when it was begun: a forgotten word must not decide otherwise.
+            raise PreflightError(
+                f"the unfinished deploy {left[0]['release']} was begun {'with' if was_to_hold else 'without'} --hold",
+                next_step=f"{resume_line(run.job.target.environment, left[0])}; "
+                f"to end it: inv deploy --env {run.job.target.environment} --abort",
             )
         run.deploy, run.release, digest = names.pop()
         if digest != bundle.digest:

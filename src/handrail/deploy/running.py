@@ -250,6 +250,7 @@ class Run:
             "version": bundle.version if bundle else "",
             "bundle": bundle.digest if bundle else "",
             "catch_up": self.kind == "catch-up",
+            "hold": self.job.hold,
         }
         digests = [member.sha256 for member in bundle.objects()] if bundle else []
         return {"state": state, "keep": self.job.target.keep, "digests": digests}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.deploy.behind import Standing, goes_on_running, standing, taken_out
 from handrail.deploy.events import merged_events, show_events
 from handrail.deploy.fleet import Fleet
+from handrail.deploy.goals import resume_line
 from handrail.deploy.jobs import hosts_of
 from handrail.deploy.release import UNCONFINED, release_number, service_for
 from handrail.deploy.session import Session
@@ -150,10 +151,10 @@ def show_status(document: dict[str, Any], printer: Printer) -> None:
         left = row["transaction"]
         if left:
             env = document["environment"]
-            what, goes_on = ("catch-up with", "--catch-up") if left.get("catch_up") else ("deploy of", "--resume")
+            what = "catch-up with" if left.get("catch_up") else "deploy of"
             printer.warn(
                 f"{row['host']}: {what} {left['release']} by {left['who']} is unfinished (step: {left['step']}); "
-                f"inv deploy --env {env} {goes_on} or --abort"
+                f"{resume_line(env, left)} goes on with it, inv deploy --env {env} --abort ends it"
             )
         if row["maintenance"]:
             since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(row["maintenance"]))

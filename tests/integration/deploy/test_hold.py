@@ -93,7 +93,19 @@ def test_a_held_release_waits_without_traffic_until_it_is_promoted(project, cont
 
 def test_what_is_held_ends_with_abort_the_next_deploy_or_a_rollback(project, container_host: ContainerHost) -> None:
     project.release("two")
-    project.deploy("--hold")
+    mark = project.pause_at("after_upload")
+    process = project.start("deploy", "--env", "test", "--yes", "--hold")
+    wait_until(lambda: mark.exists() or process.poll() is not None, "the pause", 60)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    project.write("client/pause.py", "")
+    told = project.inv("status", "--env", "test")
+    assert "inv deploy --env test --resume --hold goes on with it" in told.stderr, told
+    refused = project.inv("deploy", "--env", "test", "--yes", "--resume")
+    assert refused.returncode == 3, refused
+    assert "was begun with --hold" in refused.stderr
+    assert project.deploy("--resume", "--hold")["result"] == "held"
+    assert served(project) == ["one", "one"]
     refused = project.inv("deploy", "--env", "test", "--yes", "--resume")
     assert refused.returncode == 3
     assert "is held" in refused.stderr

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handrail.deploy.goals import rollback_goal
+from handrail.deploy.goals import choose_release, resume_line, rollback_goal
 from handrail.deploy.release import release_number
 from handrail.deploy.run import choose_hosts
 from handrail.deploy.running import Run
@@ -99,3 +99,37 @@ def test_a_host_that_failed_within_the_budget_gets_no_traffic_with_the_others(mo
     monkeypatch.setattr(Run, "step", lambda _run, _phase, _work, hosts: switched.extend(hosts))
     run.roll_out()
     assert switched == ["a"]
+
+
+def unfinished(**facts: Any) -> dict[str, Any]:
+    return {"deploy": "d1", "release": "4-d", "bundle": "b" * 64, "step": "prepared", **facts}
+
+
+def resume(left: dict[str, Any], *, hold: bool) -> Run:
+    job: Any = SimpleNamespace(resume=True, hold=hold, target=SimpleNamespace(environment="test"))
+    fleet: Any = SimpleNamespace(hosts=["a", "b"])
+    run = Run(job, fleet, "deploy", facts={"a": {"transaction": left}, "b": {"transaction": None}})
+    bundle: Any = SimpleNamespace(digest="b" * 64)
+    choose_release(run, bundle)
+    return run
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_deploy_is_resumed_as_it_was_begun_with_or_without_hold(hold: bool) -> None:
+    run = resume(unfinished(hold=hold), hold=hold)
+    assert (run.release, run.deploy) == ("4-d", "d1")
+    assert resume_line("test", unfinished(hold=hold)).endswith("--resume --hold" if hold else "--resume")
+    with pytest.raises(PreflightError, match=f"4-d was begun {'with' if hold else 'without'} --hold") as refused:
+        resume(unfinished(hold=hold), hold=not hold)
+    assert refused.value.next_step.startswith(resume_line("test", unfinished(hold=hold)) + "; ")
+
+
+def test_an_unfinished_deploy_of_an_older_version_is_one_without_hold() -> None:
+    assert resume(unfinished(), hold=False).release == "4-d"
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_the_journal_of_a_deploy_says_whether_it_is_to_hold(hold: bool) -> None:
+    job: Any = SimpleNamespace(hold=hold, target=SimpleNamespace(keep=3))
+    fleet: Any = SimpleNamespace(hosts=["a"])
+    assert Run(job, fleet, "deploy").begin_request("a", None)["state"]["hold"] is hold
