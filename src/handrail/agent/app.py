@@ -8,7 +8,7 @@ import re
 import time
 
 from handrail.agent.ballast import FULL
-from handrail.agent.files import read_json, read_text, remove_tree, sync_folder
+from handrail.agent.files import cannot_be_deleted, read_json, read_text, remove_file, remove_tree, sync_folder
 from handrail.agent.refusal import Refused
 
 RELEASE_ID = re.compile(r"^[0-9]+-[0-9a-z][0-9a-z.-]*$")
@@ -98,8 +98,31 @@ class App:
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            remove_tree(self.release(release))
+            # Of a folder that may not be deleted whole, a part is room, too.
+            with contextlib.suppress(OSError):
+                self.delete(release)
             work()
+
+    def delete(self, release):
+        """Delete a release's folder; one that a kill leaves half deleted is complete no longer."""
+        folder = os.path.join(self.releases, release)
+        if not os.path.islink(folder):
+            remove_file(os.path.join(folder, ".handrail", "state"))
+        remove_tree(folder)
+
+    def try_to_delete(self, releases):
+        """Delete releases; return those that are gone, and a sentence on each that this user may not delete.
+
+        Such a one must not keep a host from its next deploy, nor from its way back.
+        """
+        gone, stay = [], []
+        for release in releases:
+            try:
+                self.delete(release)
+                gone.append(release)
+            except OSError as error:
+                stay.append(cannot_be_deleted(os.path.join(self.releases, release), error))
+        return gone, stay
 
     def is_complete(self, release):
         return read_text(self.release(release, ".handrail", "state")).strip() == "complete"
@@ -159,8 +182,10 @@ class App:
         return release_at(self.path("jobs"))
 
     def sweep(self, keep_release=""):
-        """Delete leftovers: half-made releases, temporary links and half-written objects."""
-        swept = []
+        """Delete leftovers: half-made releases, temporary links and half-written objects.
+
+        Returns the releases, and sentences on those that could not be deleted.
+        """
         for name in (
             glob.glob(self.path("*.tmp"))
             + glob.glob(self.path(".*.tmp"))
@@ -171,27 +196,22 @@ class App:
         for name in glob.glob(self.tx + ".*.done"):
             remove_tree(name)
         known = set(os.listdir(self.releases)) if os.path.isdir(self.releases) else set()
-        good = set(self.good_releases())
-        for release in known:
-            if release in (self.current_release(), keep_release) or release in good:
-                continue
-            remove_tree(os.path.join(self.releases, release))
-            swept.append(release)
-        return swept
+        return self.try_to_delete(sorted(known - {self.current_release(), keep_release, *self.good_releases()}))
 
     def prune(self, keep, keep_release=""):
-        """Keep the running release, ``keep`` good ones beside it, and what they need of the store."""
+        """Keep the running release, ``keep`` good ones beside it, and what they need of the store.
+
+        Returns the releases that were deleted, sentences on those that could not be, and the objects still in use.
+        """
         current = self.current_release()
         others = [r for r in self.good_releases() if r not in (current, keep_release)]
-        removed = others[: max(0, len(others) - keep)]
-        for release in removed:
-            remove_tree(self.release(release))
+        removed, stay = self.try_to_delete(others[: max(0, len(others) - keep)])
         used = set()
         for release in os.listdir(self.releases):
             manifest = read_json(os.path.join(self.releases, release, ".handrail", "manifest.json")) or {}
             for member in manifest.get("members", []):
                 used.add(member.get("sha256"))
-        return removed, used
+        return removed, stay, used
 
     def collect_garbage(self, used):
         """Delete objects that no kept release and no member of ``used`` names."""

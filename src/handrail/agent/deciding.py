@@ -88,6 +88,7 @@ def return_(agent, request, _payload):
         if (transaction.state() or {}).get("deploy") == request["deploy"]:
             transaction.finish()
         if agent.lock_fd is not None:
+            # What cannot be deleted, the next run tells of.
             agent.app.sweep()
     return outcome
 

@@ -53,7 +53,7 @@ def write_as_root(path, text, mode):
 
 def remove_file(path):
     """Delete a file; that it is not there is as good."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)
 
 
@@ -108,6 +108,12 @@ def remove_tree(path):
     except PermissionError:
         os.chmod(os.path.dirname(path), 0o700)
         os.rmdir(path)
+
+
+def cannot_be_deleted(what, error):
+    """Return the sentence on what this user may not delete, such as what a program wrote there as root."""
+    why = "%s%s" % (error.strerror, ": %s" % error.filename if error.filename else "")
+    return "%s cannot be deleted (%s); delete it there as root" % (what, why)
 
 
 def inside(folder, relative):

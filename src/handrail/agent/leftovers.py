@@ -9,7 +9,7 @@ import os
 import signal
 
 from handrail.agent.commands import run
-from handrail.agent.files import read_json, remove_tree, write_atomic
+from handrail.agent.files import cannot_be_deleted, read_json, remove_tree, write_atomic
 from handrail.agent.processes import process_folder
 
 NAME = "rehearsal"
@@ -24,8 +24,7 @@ def sweep(app):
         return sweep_folder(app, folder)
     except OSError as error:
         # What a migration wrote there as somebody else is in nobody's way.
-        why = "%s%s" % (error.strerror, ": %s" % error.filename if error.filename else "")
-        return "%s, which a dry run left, cannot be deleted (%s); delete it there as root" % (folder, why)
+        return cannot_be_deleted("%s, which a dry run left," % folder, error)
 
 
 def sweep_folder(app, folder):

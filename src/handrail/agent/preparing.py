@@ -26,7 +26,7 @@ def prepare(agent, request, _payload):
         if not is_ready:
             transaction.update(step="prepared")
         return {"reused": True}
-    remove_tree(folder)
+    agent.app.delete(release)
     fill(agent, folder, request, place_shared)
     transaction.update(step="prepared")
     # The data must be on the disk before a switch points at it; it gets there while others still prepare.

@@ -39,11 +39,11 @@ def begin(agent, request, _payload):
     state["from"] = agent.app.current_release() or None
     state["step"] = "begun"
     transaction.begin(state)
-    swept = agent.app.sweep(state["release"] if state.get("kind") == "rollback" else "")
-    removed, used = agent.app.prune(request["keep"], state["release"])
+    swept, stay = agent.app.sweep(state["release"] if state.get("kind") == "rollback" else "")
+    removed, more, used = agent.app.prune(request["keep"], state["release"])
     used.update(request.get("digests", []))
     freed = agent.app.collect_garbage(used) if removed or swept else 0
-    return {"state": public_state(state), "swept": swept, "pruned": removed, "freed": freed}
+    return {"state": public_state(state), "swept": swept, "pruned": removed, "freed": freed, "left": stay + more}
 
 
 def record_aborted(agent, state, result="aborted", reason="", times=None):

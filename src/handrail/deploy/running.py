@@ -265,6 +265,8 @@ class Run:
         self.step("", work)
 
     def note_begun(self, host: str, answer: dict[str, Any]) -> None:
+        for text in answer.get("left", ()):
+            self.job.printer.warn(f"{host}: {text}")
         self.previous[host] = answer["state"]["from"] or ""
         self.commit_sha = answer["state"].get("commit") or ""
         if answer["state"].get("migrate_ran"):

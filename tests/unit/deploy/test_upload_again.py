@@ -36,7 +36,7 @@ class FakeSession:
         if not self.was_lost:
             self.was_lost = True
             raise HostError("h", "lost", "the connection was lost: the agent ended")
-        return {"state": {"from": "1-a"}, "missing": []}
+        return {"state": {"from": "1-a"}, "missing": [], "left": ["0-z cannot be deleted"]}
 
     def call(self, op: str, *, holder: dict[str, Any], **_: Any) -> None:
         assert op == "lock"
@@ -56,8 +56,10 @@ class FakeSession:
 )
 def test_a_host_that_is_locked_again_says_what_for(kind: str, said: str) -> None:
     session: Any = FakeSession()
-    printer: Any = SimpleNamespace()
+    warned: list[str] = []
+    printer: Any = SimpleNamespace(warn=warned.append)
     with Fleet(TARGET, Path(), ["h"], lambda *_: session) as fleet:
         upload(Run(Job(TARGET, Path(), printer, ["h"]), fleet, kind, release="2-b"), BUNDLE)
 
     assert session.locked_for == [said]
+    assert warned == ["h: 0-z cannot be deleted"]
