@@ -51,13 +51,6 @@ def return_(agent, request, _payload):
     state = transaction.state()
     if not state or state["deploy"] != request["deploy"]:
         return {"serves": agent.app.current_release(), "ok": True, "why": ""}
-    if (
-        request.get("if_abandoned")
-        and state["step"] in ACTIVE
-        and agent.lock_fd is None
-        and is_renewed(transaction, state)
-    ):
-        raise Refused("locked", "the deploy is alive", holder=lock_state(agent)["holder"])
     if state["step"] in ACTIVE or state["step"] == "returned":
         if request.get("canary"):
             with transaction.acting():
@@ -91,6 +84,15 @@ def return_(agent, request, _payload):
             # What cannot be deleted, the next run tells of.
             agent.app.sweep()
     return outcome
+
+
+def expect_dead(agent, request, _payload):
+    """Refuse where a living client renews the lease of an activated deploy; changes nothing."""
+    transaction = Transaction(agent.app)
+    state = transaction.state()
+    if state and state["deploy"] == request["deploy"] and state["step"] in ACTIVE and is_renewed(transaction, state):
+        raise Refused("locked", "the deploy is alive", holder=lock_state(agent)["holder"])
+    return {}
 
 
 def is_renewed(transaction, state):

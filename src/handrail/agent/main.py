@@ -21,7 +21,7 @@ OPERATIONS = {
     "measuring": ["split", "measure"],
     "settling": ["settle", "scale", "begin_job"],
     "holding": ["hold"],
-    "deciding": ["commit", "return"],
+    "deciding": ["commit", "expect_dead", "return"],
     "exporting": ["export", "fetch", "note"],
     "leaving": ["leave"],
 }

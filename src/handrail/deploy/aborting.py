@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from handrail import agent
-from handrail.deploy.failures import as_preflight
-from handrail.deploy.fleet import Fleet, lock_error, locked_error
+from handrail.deploy.behind import Standing, leave_out
+from handrail.deploy.fleet import Fleet, lock_error
 from handrail.deploy.running import Job
 from handrail.deploy.session import HostError, Session
 from handrail.deploy.who import who
@@ -17,43 +18,68 @@ def abort(job: Job) -> dict[str, str]:
     """End a deploy whose client died: return activated hosts, sweep prepared ones. One sentence a host.
 
     Raises:
-        PreflightError: a host could not be reached; nothing was changed.
-        LockedError: it is not dead.
+        PreflightError: a host could not be reached, and was not to be skipped; nothing was changed.
+        LockedError: on some host it is not dead; nothing was changed on any.
         NeedsPersonError: a host could not return, or did not say whether it did.
     """
-    states: dict[str, str] = {}
     with Fleet(job.target, job.root, job.hosts) as fleet:
         facts, failures = fleet.connect()
-        if failures:
-            raise as_preflight(failures, "connect")
-        for host, fact in facts.items():
-            state = fact["transaction"]
-            session = fleet.sessions[host]
-            if not state or state["step"] == "returned":
-                states[host] = f"nothing to abort; serves {fact['current'] or 'nothing'}"
-                continue
-            if state["step"] not in agent.ACTIVE or not fact["lock"]["held"]:
-                # Taking the lock finishes what was activated; the rest is swept below.
-                fleet_lock(session, job)
-            try:
-                outcome = session.call(
-                    "return", deploy=state["deploy"], reason="aborted", result="aborted", if_abandoned=True
-                )
-            except HostError as error:
-                if error.kind == "locked":
-                    raise locked_error(error) from None
-                raise NeedsPersonError(
-                    f"{host}: {error.message}",
-                    host=host,
-                    step="abort",
-                    lines=error.lines,
-                    next_step=f"inv status --env {job.target.environment} says what it serves",
-                    host_states={**states, host: "unknown"},
-                ) from None
-            states[host] = f"aborted {state['release']}; serves {outcome['serves'] or 'nothing'}"
+        away = leave_out(fleet, facts, failures, Standing(), skip=job.skip_unreachable)
+        begun = {host: facts[host]["transaction"] for host in fleet.hosts if is_unfinished(facts[host])}
+        make_sure_it_is_dead(fleet, job, facts, begun)
+
+        def end(session: Session) -> dict[str, Any]:
+            deploy = begun[session.host]["deploy"]
+            return session.call("return", deploy=deploy, reason="aborted", result="aborted")
+
+        ended, failures = fleet.each("", end, begun)
+        states = {host: f"nothing to abort; serves {facts[host]['current'] or 'nothing'}" for host in fleet.hosts}
+        for host, outcome in ended.items():
+            states[host] = f"aborted {begun[host]['release']}; serves {outcome['serves'] or 'nothing'}"
+        states.update(dict.fromkeys(failures, "unknown"))
+        states.update({host: f"left out: {why.removeprefix(f'{host}: ')}" for host, why in away.items()})
+        for host, error in failures.items():
+            raise NeedsPersonError(
+                f"{host}: {error.message}",
+                host=host,
+                step="abort",
+                lines=error.lines,
+                next_step=f"inv status --env {job.target.environment} says what it serves",
+                host_states=states,
+            )
+        for host, outcome in ended.items():
             if not outcome["ok"]:
                 raise NeedsPersonError(f"{host}: {outcome['why']}", host=host, step="abort", host_states=states)
     return states
+
+
+def is_unfinished(fact: dict[str, Any]) -> bool:
+    return bool(fact["transaction"]) and fact["transaction"]["step"] != "returned"
+
+
+def make_sure_it_is_dead(
+    fleet: Fleet, job: Job, facts: dict[str, dict[str, Any]], begun: dict[str, dict[str, Any]]
+) -> None:
+    """Lock the hosts, or see that nobody renews their leases, before anything is ended on any of them.
+
+    Raises:
+        LockedError: a deploy lives on one of them.
+        HandrailError: one could not be asked.
+    """
+    active = [host for host, state in begun.items() if state["step"] in agent.ACTIVE]
+    guarded = [host for host in active if facts[host]["lock"]["held"]]
+    for host in sorted(set(begun) - set(active)):
+        fleet_lock(fleet.sessions[host], job)
+
+    def ask(session: Session) -> None:
+        session.call("expect_dead", deploy=begun[session.host]["deploy"])
+
+    _, failures = fleet.each("", ask, guarded)
+    for error in failures.values():
+        raise lock_error(error, job.target.environment) if isinstance(error, HostError) else error
+    # Last: whoever takes the lock of an activated host finishes what was left there.
+    for host in sorted(set(active) - set(guarded)):
+        fleet_lock(fleet.sessions[host], job)
 
 
 def fleet_lock(session: Session, job: Job) -> None:

@@ -16,6 +16,20 @@ from handrail.testing.host import Host, write_client_files
 
 TASKS = "import handrail\n\nnamespace = handrail.collection()\n"
 IGNORED = ".handrail/\nclient/\n*.secrets.env\n__pycache__/\n"
+# Says that it was reached, and stays until the client that runs it is gone.
+PAUSE = """\
+import os
+import pathlib
+import signal
+import sys
+import time
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+parent = os.getppid()
+pathlib.Path(sys.argv[1]).touch()
+while os.getppid() == parent and not pathlib.Path(sys.argv[1] + ".go").exists():
+    time.sleep(0.02)
+"""
 # What CI and an outer tool run would tell the inner run about themselves.
 _OUTER = (
     "CI",
@@ -112,6 +126,14 @@ class DeployProject:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+    def pause_at(self, moment: str) -> Path:
+        """Make the next deploys stop at a hook's moment; return the file that appears there."""
+        mark = self.folder / "client" / f"paused-{moment}"
+        mark.unlink(missing_ok=True)
+        self.write("client/pause.py", PAUSE)
+        self.configure(hooks={moment: [f"{sys.executable} client/pause.py {mark}"]})
+        return mark
 
     def commit(self, message: str = "a change") -> str:
         """Commit everything that is not ignored; return the commit's full name."""

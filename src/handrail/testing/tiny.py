@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,21 +37,6 @@ print("serving", VERSION, flush=True)
 http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
 """
 
-# Says that it was reached, and stays until the client that runs it is gone.
-PAUSE = """\
-import os
-import pathlib
-import signal
-import sys
-import time
-
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-parent = os.getppid()
-pathlib.Path(sys.argv[1]).touch()
-while os.getppid() == parent and not pathlib.Path(sys.argv[1] + ".go").exists():
-    time.sleep(0.02)
-"""
-
 
 class TinyProject(DeployProject):
     """A service of one file without dependencies; `release` commits a version of it."""
@@ -74,14 +58,6 @@ class TinyProject(DeployProject):
         """Commit the service as this version; return the commit."""
         self.write("serve.py", SERVICE.replace('"one"', repr(version)))
         return self.commit(f"version {version}")
-
-    def pause_at(self, moment: str) -> Path:
-        """Make the next deploys stop at a hook's moment; return the file that appears there."""
-        mark = self.folder / "client" / f"paused-{moment}"
-        mark.unlink(missing_ok=True)
-        self.write("client/pause.py", PAUSE)
-        self.configure(hooks={moment: [f"{sys.executable} client/pause.py {mark}"]})
-        return mark
 
     def served(self) -> list[str]:
         """Return the version that each host serves; ``""`` where none answers."""

@@ -12,8 +12,8 @@ import pytest
 
 from handrail.testing.fixtures import report_unavailable
 from handrail.testing.fleet import LoopbackFleet, LoopbackHost
-from handrail.testing.host import HostUnavailableError
-from handrail.testing.project import DeployProject
+from handrail.testing.host import HostUnavailableError, wait_until
+from handrail.testing.project import DeployProject, finish
 
 pytestmark = pytest.mark.integration
 
@@ -163,3 +163,35 @@ def test_a_host_that_was_away_while_the_fleet_rolled_back_is_behind_and_catches_
     assert served(project) == ["one"] * 3
     assert done.document["hosts"][0]["bytes_sent"] < 100_000, "nothing but the agent and its requests travelled"
     assert project.status()["state"] == "ok"
+
+
+def test_an_abort_ends_all_that_it_reaches_or_nothing(project: DeployProject, fleet: list[LoopbackHost]) -> None:
+    def unfinished() -> list[bool]:
+        return [Path(host.home, "apps", project.app, "tx").exists() for host in fleet]
+
+    project.configure(test={"lease": 4})
+    mark = project.pause_at("before_activate")
+    release(project, "two")
+    dead = project.start("deploy", "--env", "test", "--yes")
+    wait_until(mark.exists, "the deploy to prepare all hosts", 60)
+    dead.kill()
+    dead.communicate()
+    mark.with_name(f"{mark.name}.go").touch()
+    mark = project.pause_at("after_activate")
+    release(project, "three")
+    living = project.start("deploy", "--env", "test", "--yes", "--hosts", "host-002")
+    wait_until(mark.exists, "the deploy to one of them to activate it", 60)
+    abort = ("deploy", "--env", "test", "--abort", "--json")
+    refused = project.inv(*abort)
+    assert (refused.returncode, "host-002: locked by" in refused.stderr) == (7, True), refused
+    assert unfinished() == [True] * 3
+    mark.with_name(f"{mark.name}.go").touch()
+    assert finish(living).returncode == 0
+
+    switch_off(project, fleet[2])
+    assert project.inv(*abort).returncode == 3
+    assert unfinished() == [True, False, True]
+    done = project.inv(*abort, "--skip-unreachable")
+    assert (done.returncode, unfinished()) == (0, [False, False, True]), done
+    assert done.document["hosts"][AWAY].startswith("left out: ")
+    assert served(project) == ["one", "three", "one"]

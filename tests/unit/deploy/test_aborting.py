@@ -12,7 +12,7 @@ from handrail.deploy import aborting
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.running import Job
 from handrail.deploy.session import HostError
-from handrail.errors import HandrailError
+from handrail.errors import HandrailError, LockedError, NeedsPersonError, PreflightError, UnreachableError
 
 pytestmark = pytest.mark.unit
 
@@ -20,26 +20,39 @@ TARGET: Any = SimpleNamespace(environment="test", app="shop", hosts=["a"], conne
 
 
 class FakeSession:
-    """A host with a prepared release; the operation ``fails`` with an error of a kind."""
+    """A host with an unfinished release; the operation ``fails`` with an error of a kind."""
 
     is_open = True
-    host = "a"
 
-    def __init__(self, fails: str, kind: str) -> None:
-        self.fails, self.kind = fails, kind
+    def __init__(
+        self, host: str, step: str = "prepared", fails: str = "", kind: str = "", *, held: bool = False
+    ) -> None:
+        self.host, self.step, self.fails, self.kind, self.held = host, step, fails, kind, held
+        self.called: list[str] = []
 
     def open(self) -> dict[str, Any]:
-        state = {"deploy": "d1", "release": "2-b", "step": "prepared"}
-        return {"transaction": state, "current": "1-a", "lock": {"held": False}}
+        if self.fails == "open":
+            raise UnreachableError(f"{self.host}: no answer")
+        state = {"deploy": "d1", "release": "2-b", "step": self.step}
+        return {"transaction": state, "current": "1-a", "lock": {"held": self.held}}
 
     def call(self, op: str, **_: Any) -> dict[str, Any]:
+        self.called.append(op)
         if op == self.fails:
-            raise HostError("a", self.kind, "the connection was lost: closed")
+            raise HostError(self.host, self.kind, "the connection was lost: closed")
         return {"serves": "1-a", "ok": True, "why": ""}
 
     def ping(self) -> None: ...
 
     def close(self, *, at_once: bool = False) -> None: ...
+
+
+def abort(monkeypatch: pytest.MonkeyPatch, *sessions: FakeSession, skip_unreachable: bool = False) -> dict[str, str]:
+    by_host = {session.host: session for session in sessions}
+    made: Any = lambda host, *_: by_host[host]  # noqa: E731
+    monkeypatch.setattr(aborting, "Fleet", lambda *_: Fleet(TARGET, Path(), list(by_host), session=made))
+    printer: Any = None
+    return aborting.abort(Job(TARGET, Path(), printer, list(by_host), skip_unreachable=skip_unreachable))
 
 
 @pytest.mark.parametrize(
@@ -49,9 +62,31 @@ class FakeSession:
 def test_what_stops_an_abort_has_the_exit_code_of_what_is_known(
     monkeypatch: pytest.MonkeyPatch, fails: str, kind: str, exit_code: int
 ) -> None:
-    made: Any = lambda *_: FakeSession(fails, kind)  # noqa: E731
-    monkeypatch.setattr(aborting, "Fleet", lambda *_: Fleet(TARGET, Path(), session=made))
-    printer: Any = None
     with pytest.raises(HandrailError, match="a: ") as caught:
-        aborting.abort(Job(TARGET, Path(), printer, ["a"]))
+        abort(monkeypatch, FakeSession("a", fails=fails, kind=kind))
     assert caught.value.exit_code == exit_code
+
+
+@pytest.mark.parametrize(("step", "fails"), [("prepared", "lock"), ("activated", "expect_dead")])
+def test_nothing_is_ended_on_any_host_where_a_deploy_lives_on_another(
+    monkeypatch: pytest.MonkeyPatch, step: str, fails: str
+) -> None:
+    dead = [FakeSession("a"), FakeSession("b", "activated", held=True), FakeSession("d", "activated")]
+    with pytest.raises(LockedError):
+        abort(monkeypatch, *dead, FakeSession("c", step, fails, "locked", held=True))
+    assert [session.called for session in dead] == [["lock"], ["expect_dead"][: fails == "expect_dead"], []]
+
+
+def test_all_others_are_ended_where_one_host_cannot_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NeedsPersonError, match="a: ") as caught:
+        abort(monkeypatch, FakeSession("a", fails="return", kind="lost"), FakeSession("b"))
+    assert caught.value.host_states == {"a": "unknown", "b": "aborted 2-b; serves 1-a"}
+
+
+def test_an_abort_goes_on_without_a_host_that_is_away_where_it_was_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = FakeSession("a", fails="open"), FakeSession("b")
+    with pytest.raises(PreflightError):
+        abort(monkeypatch, *hosts)
+    assert hosts[1].called == []
+    states = abort(monkeypatch, *hosts, skip_unreachable=True)
+    assert states == {"a": "left out: no answer", "b": "aborted 2-b; serves 1-a"}
