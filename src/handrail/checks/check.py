@@ -56,10 +56,10 @@ def run_check(root: Path, project: Project, runner: Runner, printer: Printer) ->
         show(verdict, printer)
         verdicts.append(verdict)
     with printer.section("tests"):
-        suite, _ = run_suite(root, project, Selection(), runner, printer.output)
+        suite = _timed("test", lambda: run_suite(root, project, Selection(), runner, printer.output)[0])
     show(suite, printer)
     with printer.section("tests on every Python, against the wheel"):
-        matrix, _ = run_matrix(root, project.checks.pythons, runner, printer.output, counted=not project.checks.test)
+        matrix = _matrix(root, project, runner, printer)
     for verdict in matrix:
         show(verdict, printer)
     verdicts += [suite, *matrix]
@@ -133,6 +133,16 @@ def run_extra(name: str, command: str, root: Path, runner: Runner) -> Verdict:
     )
 
 
+def _matrix(root: Path, project: Project, runner: Runner, printer: Printer) -> list[Verdict]:
+    versions = project.checks.pythons
+    try:
+        return run_matrix(root, versions, runner, printer.output, counted=not project.checks.test)[0]
+    except HandrailError as error:
+        red = [_red(f"test {version}", error, 0.0, f"inv test --python {version}") for version in versions]
+        # What ended all of them is told once.
+        return [*red[:1], *(replace(verdict, lines=()) for verdict in red[1:])]
+
+
 def _run_together(parts: list[tuple[str, Callable[[], Verdict]]]) -> list[Verdict]:
     with ThreadPoolExecutor(max_workers=len(parts)) as pool:
         return list(pool.map(lambda part: _timed(*part), parts))
@@ -143,10 +153,14 @@ def _timed(name: str, part: Callable[[], Verdict]) -> Verdict:
     try:
         verdict = part()
     except HandrailError as error:
-        # One red part must not hide what the others say.
-        lines = (error.message, *error.lines, *([error.next_step] if error.next_step else []))
-        return Verdict(name, "failed", time.monotonic() - started, error.command or f"inv {name}", error.message, lines)
+        return _red(name, error, time.monotonic() - started, f"inv {name}")
     return replace(verdict, seconds=time.monotonic() - started)
+
+
+def _red(name: str, error: HandrailError, seconds: float, command: str) -> Verdict:
+    """Return an error as a verdict: one red part must not hide what the others say."""
+    lines = (error.message, *error.lines, *([error.next_step] if error.next_step else []))
+    return Verdict(name, "failed", seconds, error.command or command, error.message, lines)
 
 
 def _now() -> str:
