@@ -157,24 +157,36 @@ class Session:
         self._lines = self._channel.makefile("rb", -1)
 
     def _skip_to_marker(self) -> None:
-        noise = []
-        while True:
-            line = self._read_line()
+        said = []
+        while line := self._read_line():
             if agent.MARKER.encode() in line:
                 self._speaks = True
                 return
             if agent.WANTED.encode() in line:
                 self._send(agent.text(*self.packages))
                 continue
-            if not line:
-                break
-            noise.append(line.decode("utf-8", "replace").rstrip())
-        noise += self._channel.makefile_stderr("rb").read(4096).decode("utf-8", "replace").splitlines()
-        status = self._channel.recv_exit_status() if self._channel.exit_status_ready() else None
-        if status in (None, -1) and not noise:
-            raise HostError(self.host, "lost", "the connection was lost before the agent answered")
+            said.append(line)
+        status, noise = self._ended(said)
         why = "it needs python3 (3.8 or newer) on its PATH" if status == 127 else "its answer is below"
         raise HostError(self.host, "agent", f"the agent did not start: {why}", returncode=status, lines=noise[-10:])
+
+    def _ended(self, said: Sequence[bytes]) -> tuple[int, list[str]]:
+        """Return the exit status and all words of a command that ended before it said what it should.
+
+        Args:
+            said: the lines of its standard output.
+
+        Raises:
+            HostError: it has no status, and stopped in the middle of a line or said nothing: the connection was cut.
+        """
+        errors = self._channel.makefile_stderr("rb").read(4096)
+        words = (b"".join(said) + errors).decode("utf-8", "replace").splitlines()
+        # The status of a command may come after the end of its output; of a connection that was cut, none comes.
+        status: int = self._channel.recv_exit_status() if self._channel.status_event.wait(SILENCE) else -1
+        in_a_line = bool(said) and not said[-1].endswith(b"\n")
+        if status == -1 and (in_a_line or not words):
+            raise HostError(self.host, "lost", "the connection was lost before the answer came", lines=words[-10:])
+        return status, words
 
     def _read_line(self) -> bytes:
         try:
@@ -233,7 +245,8 @@ class Session:
             raise HostError(self.host, "lost", "the connection was lost before the answer came")
         while True:
             line = self._read_line()
-            if not line:
+            if not line.endswith(b"\n"):
+                # Nothing more comes; what a cut leaves of an answer is read like a line.
                 raise HostError(self.host, "lost", "the connection was lost: the agent ended")
             answer = json.loads(line)
             data = self._read(answer["bytes"]) if "bytes" in answer else None

@@ -112,12 +112,12 @@ class SetupSession(Session):
             )
 
     def _answer(self) -> str:
-        noise = []
-        while line := self._read_line().decode("utf-8", "replace").rstrip():
-            if line.startswith(MARK):
-                return line.removeprefix(MARK).strip()
-            noise.append(line)
-        noise += self._channel.makefile_stderr("rb").read(4096).decode("utf-8", "replace").splitlines()
+        said = []
+        while line := self._read_line():
+            if line.startswith(MARK.encode()) and line.endswith(b"\n"):
+                return line.decode("utf-8", "replace").removeprefix(MARK).strip()
+            said.append(line)
+        _, noise = self._ended(said)
         raise HostError(self.host, "program", "the host did not answer as a POSIX shell does", lines=noise[-10:])
 
     def _no_root(self) -> PreflightError:
@@ -149,14 +149,15 @@ class SetupSession(Session):
         self._start(f"exec {become}sh -c {shlex.quote(script)}")
         self._channel.settimeout(_INSTALL_SILENCE)
         said = []
-        while line := self._read_line().decode("utf-8", "replace"):
-            said.append(line.rstrip())
-        if f"{MARK} done" not in said:
+        while line := self._read_line():
+            said.append(line)
+        if f"{MARK} done\n".encode() not in said:
+            _, words = self._ended(said)
             raise DeployFailedError(
-                f"{self.host}: apt could not install python3: {explain_apt(said)}",
+                f"{self.host}: apt could not install python3: {explain_apt(words)}",
                 host=self.host,
                 step="packages",
-                lines=said[-10:],
+                lines=words[-10:],
                 next_step=NO_SOURCES,
             )
         self._launch()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +12,10 @@ from typing import Any
 import paramiko
 import pytest
 
+from handrail import agent
 from handrail.deploy import session
 from handrail.deploy.session import OPENINGS, HostError, Session
+from handrail.hosts.session import SetupSession
 
 pytestmark = pytest.mark.unit
 
@@ -25,19 +29,21 @@ class Channel:
 
     def exec_command(self, _command: str) -> None: ...
 
-    def makefile(self, *_: object) -> SimpleNamespace:
-        return SimpleNamespace(readline=lambda: b"")
+    def __init__(self, output: bytes = b"", status: int = -1) -> None:
+        self.output, self.status = output, status
+        self.status_event = threading.Event()
+        self.status_event.set()
 
-    def makefile_stderr(self, *_: object) -> SimpleNamespace:
-        return SimpleNamespace(read=lambda _size: b"")
+    def makefile(self, *_: object) -> io.BytesIO:
+        return io.BytesIO(self.output)
+
+    def makefile_stderr(self, *_: object) -> io.BytesIO:
+        return io.BytesIO()
 
     def sendall(self, _data: bytes) -> None: ...
 
-    def exit_status_ready(self) -> bool:
-        return True
-
     def recv_exit_status(self) -> int:
-        return -1
+        return self.status
 
 
 @pytest.fixture
@@ -81,3 +87,54 @@ def test_a_connection_that_is_cut_before_the_agent_answers_is_lost_and_no_fault_
     with pytest.raises(HostError) as lost:
         make().open()
     assert lost.value.kind == "lost"
+
+
+MARKER = f'{{"marker": "{agent.MARKER}"}}\n'.encode()
+
+
+def opened(output: bytes, status: int = -1, kind: type[Session] = Session) -> Session:
+    """Return a session whose command has said this much when its output ends; -1: the connection was cut."""
+    target: Any = SimpleNamespace(root="~/apps", app="shop", lease=60.0, ssh_config="", known_hosts="")
+    made = kind("web1", target, Path())
+    connection: Any = SimpleNamespace()
+    connection.transport = SimpleNamespace(open_session=lambda timeout: Channel(output, status))
+    made._connection = connection
+    made._start("exec python3")
+    return made
+
+
+@pytest.mark.parametrize("answer", [b"", b"{", b'{"id": 1, "ok": true, "result": {"a"', b'{"id": 1, "ok": true}'])
+def test_an_answer_that_is_cut_off_is_a_lost_connection(answer: bytes) -> None:
+    cut = opened(MARKER + b'{"id": 0, "event": {}}\n' + answer)
+    cut._skip_to_marker()
+    with pytest.raises(HostError, match="connection was lost") as lost:
+        cut.wait(1)
+    assert lost.value.kind == "lost"
+
+
+@pytest.mark.parametrize("noise", [b"", b"Welcome!\n"])
+def test_a_first_word_that_is_cut_off_is_a_lost_connection(noise: bytes) -> None:
+    with pytest.raises(HostError) as lost:
+        opened(noise + MARKER[:9])._skip_to_marker()
+    assert lost.value.kind == "lost"
+
+
+def test_the_last_words_of_a_login_that_ends_are_its_answer_with_a_line_end_or_without() -> None:
+    with pytest.raises(HostError) as ended:
+        opened(b"Welcome!\n\nThis account is closed", status=1)._skip_to_marker()
+    assert (ended.value.kind, ended.value.returncode) == ("agent", 1)
+    assert ended.value.lines == ["Welcome!", "", "This account is closed"]
+
+
+def test_a_set_up_takes_no_half_of_a_word_for_an_answer() -> None:
+    with pytest.raises(HostError) as lost:
+        opened(b"HANDRAIL-HOST g", kind=SetupSession)._answer()  # type: ignore[attr-defined]
+    assert lost.value.kind == "lost"
+    with pytest.raises(HostError, match="POSIX shell") as ended:
+        opened(b"no shell here", 1, SetupSession)._answer()  # type: ignore[attr-defined]
+    assert ended.value.lines == ["no shell here"]
+
+
+def test_a_set_up_reads_past_the_empty_lines_of_a_greeting() -> None:
+    greeted = opened(b"\nWelcome!\n\nHANDRAIL-HOST go\n", kind=SetupSession)
+    assert greeted._answer() == "go"  # type: ignore[attr-defined]
