@@ -220,7 +220,9 @@ class Transaction:
 def finish_hold(app, transaction, times=None):
     """Record that the release is held, once that was decided; idempotent. Returns the state."""
     state = transaction.state()
-    entry = {key: state.get(key) for key in ("release", "from", "kind", "commit", "bundle", "deploy")}
+    # Its migration has run, and a rollback from what serves meanwhile would cross it.
+    names = ("release", "from", "kind", "commit", "bundle", "deploy", "migrated", "schema", "irreversible")
+    entry = {key: state.get(key) for key in names}
     entry.update(
         result="held", to=state.get("from"), who=state["held"]["who"], started=state.get("since"), finished=time.time()
     )

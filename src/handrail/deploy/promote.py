@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handrail.deploy.document import document
-from handrail.deploy.running import Job, running
+from handrail.deploy.running import Job, Run, running
 from handrail.deploy.status import held_line
 from handrail.errors import PreflightError
 
@@ -33,10 +33,17 @@ def promote(job: Job) -> dict[str, Any]:
         # Again: before the lock, somebody else may have ended it.
         state = held_everywhere(run.facts, job.target.environment)
         run.deploy, run.release, run.commit_sha = state["deploy"], state["release"], state["commit"]
+        note_held_migration(run)
         run.begun = True
         run.roll_out()
         run.finish()
         return {**document(run, "good"), "bundle": state["bundle"], "held": state["held"]}
+
+
+def note_held_migration(run: Run) -> None:
+    """Remember what the held deploy's migration has done: one host ran it, and a failure or a rollback asks for it."""
+    held = [fact["transaction"] for fact in run.facts.values()]
+    run.note_migration(next((state for state in held if state.get("migrate_ran")), {}))
 
 
 def held_everywhere(facts: Mapping[str, Mapping[str, Any]], env: str) -> dict[str, Any]:

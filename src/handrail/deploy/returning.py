@@ -77,9 +77,11 @@ def fail(run: Run, error: BaseException) -> HandrailError:
         facts["step"] = ""
         return InterruptedByUserError("interrupted; every host serves what it served before", **facts)
     kind = DeployReturnedError if run.activated else DeployFailedError
+    # What was held is forgotten, so there is nothing to promote again.
+    again = "deploy it again (nothing needs to travel)" if run.kind == "promote" else "run it again"
     return kind(
         f"{where}{why}",
-        next_step=f"fix the cause, then run it again; {what_stays(run, facts['step'])}",
+        next_step=f"fix the cause, then {again}; {what_stays(run, facts['step'])}",
         **facts,
     )
 

@@ -10,6 +10,8 @@ from handrail.errors import UsageError
 from handrail.tasks.base import TaskContext, task
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from handrail.config.target import Target
 
 _HOSTS = "only these hosts, separated by commas"
@@ -290,6 +292,8 @@ def _finish(c: TaskContext, work: Any) -> None:
             f"{env} holds {document['release']}, proved and without traffic, after {document['seconds']:.1f} s; "
             f"{document['previous'] or 'nothing'} serves"
         )
+        if document["irreversible"]:
+            c.printer.warn(f"{_cannot_be_undone(document)}, also after --abort")
         c.printer.info(f"To look at it: inv status --env {env}")
         c.printer.info(f"To send it the traffic: inv promote --env {env}   To end it: inv deploy --env {env} --abort")
     if document.get("result") == "good":
@@ -305,7 +309,11 @@ def _finish(c: TaskContext, work: Any) -> None:
             why = debt["why"].removeprefix(f"{host}: ")
             c.printer.warn(f"{host} was left out and must catch up with the next deploy: {why}")
         if document["irreversible"]:
-            names = " and ".join(document["irreversible"])
-            c.printer.warn(f"{names} ran and cannot be undone: a rollback from here asks for --across-irreversible")
+            c.printer.warn(_cannot_be_undone(document))
         elif document["previous"]:
             c.printer.info(f"To undo it: {document['undo']}")
+
+
+def _cannot_be_undone(document: Mapping[str, Any]) -> str:
+    names = " and ".join(document["irreversible"])
+    return f"{names} ran and cannot be undone: a rollback from here asks for --across-irreversible"

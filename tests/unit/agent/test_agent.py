@@ -611,13 +611,13 @@ def test_a_hold_that_was_cut_short_is_finished_and_not_returned(connect: Callabl
     client.process.kill()
     client.process.wait()
     state = json.loads((app / "tx/state.json").read_text())
-    state["held"] = {"who": "test", "since": 1.0, "slot": "green", "port": 8001}
+    state.update(held={"who": "test", "since": 1.0, "slot": "green", "port": 8001}, migrated=True)
     (app / "tx/state.json").write_text(json.dumps(state))
     (app / "tx/decision").write_text("hold")
     answer = connect().lock(wait=5)
     assert "is held" in answer["recovered"]
     assert answer["transaction"]["step"] == "held"
-    assert [entry["result"] for entry in history(app)] == ["held"]
+    assert [(entry["result"], entry["migrated"]) for entry in history(app)] == [("held", True)]
     assert not (app / "tx/decision").exists()
 
 
