@@ -94,6 +94,7 @@ def arm(agent, transaction, spec, lease, step, promotes=False, **changes):
         live = instances.live()
         goal = instances.goal(live) if instances.specs else "web"
     state = transaction.update(step=step, service=spec, lease=lease, live=live, goal=goal, **changes)
+    transaction.sync()
     agent.guardian = guardian.start(agent.app.folder, transaction.path("guardian.log"), agent.lock_fd)
     return state
 

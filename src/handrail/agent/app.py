@@ -8,7 +8,7 @@ import re
 import time
 
 from handrail.agent.ballast import FULL
-from handrail.agent.files import cannot_be_deleted, read_json, read_text, remove_file, remove_tree, sync_folder
+from handrail.agent.files import cannot_be_deleted, read_json, read_text, remove_file, remove_tree, sync
 from handrail.agent.refusal import Refused
 
 RELEASE_ID = re.compile(r"^[0-9]+-[0-9a-z][0-9a-z.-]*$")
@@ -154,7 +154,7 @@ class App:
         else:
             if os.path.islink(self.current):
                 os.unlink(self.current)
-            sync_folder(self.folder)
+            sync(self.folder)
         if self.current_release() != release:
             raise Refused("switch", "current points at %r after switching to %r" % (self.current_release(), release))
 
@@ -250,4 +250,4 @@ def point(link, target):
     temporary = "%s.%d.%d.tmp" % (link, os.getpid(), time.monotonic_ns())
     os.symlink(target, temporary)
     os.rename(temporary, link)
-    sync_folder(os.path.dirname(link))
+    sync(os.path.dirname(link))

@@ -41,14 +41,19 @@ def write_as_root(path, text, mode):
     import subprocess
 
     temporary = path + ".handrail-new"
-    for argv, data in (
-        (["sudo", "-n", "install", "-D", "-m", "%o" % mode, "/dev/stdin", temporary], text.encode()),
-        (["sudo", "-n", "mv", "-f", temporary, path], b""),
+    for argv, data, written in (
+        (["sudo", "-n", "install", "-D", "-m", "%o" % mode, "/dev/stdin", temporary], text.encode(), temporary),
+        (["sudo", "-n", "mv", "-f", temporary, path], b"", os.path.dirname(path)),
     ):
         process = subprocess.run(argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if process.returncode != 0:
             lines = process.stdout.decode("utf-8", "replace").splitlines()
             raise Refused("service", "cannot write %s with sudo" % path, command=" ".join(argv), lines=lines)
+        try:
+            # A power cut must not leave an empty file under its name: a host with an empty unit serves nothing.
+            sync(written)
+        except PermissionError:
+            os.sync()
 
 
 def remove_file(path):
@@ -72,7 +77,8 @@ def read_json(path):
         return None
 
 
-def sync_folder(path):
+def sync(path):
+    """Wait until a file's content, or a folder's names, are on the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -7,7 +7,7 @@ import os
 import time
 
 from handrail.agent import ballast
-from handrail.agent.files import read_json, read_text, remove_tree, sync_folder, write_atomic
+from handrail.agent.files import read_json, read_text, remove_tree, sync, write_atomic
 from handrail.agent.instances import Instances, with_files
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
@@ -34,6 +34,11 @@ class Transaction:
 
     def write(self, state):
         self.spare(lambda: write_atomic(self.path("state.json"), json.dumps(state, sort_keys=True)))
+
+    def sync(self):
+        """Put the journal's names on the disk; what they name is there. Too slow to be done at each step."""
+        sync(self.app.tx)
+        sync(self.app.folder)
 
     def spare(self, work):
         """Do ``work``, which may be repeated; where the disk is full, give up the ballast for it, piece by piece."""
@@ -64,7 +69,7 @@ class Transaction:
                 os.fsync(stream.fileno())
             # link(2) fails when the name exists, and the file is complete the moment it appears.
             os.link(temporary, self.path("decision"))
-            sync_folder(self.app.tx)
+            sync(self.app.tx)
         except FileExistsError:
             pass
         finally:
@@ -103,7 +108,7 @@ class Transaction:
             os.rename(self.app.tx, done)
         except FileNotFoundError:
             return
-        sync_folder(self.app.folder)
+        sync(self.app.folder)
         remove_tree(done)
 
     def perform_return(self, reason):
@@ -230,6 +235,7 @@ def finish_hold(app, transaction, times=None):
     if not [e for e in app.history() if e.get("deploy") == state["deploy"] and e.get("result") == "held"]:
         app.record(entry)
     state = transaction.update(step="held")
+    transaction.sync()
     transaction.forget("lease", "decision")
     return state
 

@@ -1,0 +1,92 @@
+"""What a power cut must find on the disk, in the order in which it got there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handrail.agent import activating, files
+from handrail.agent.app import App
+from handrail.agent.transaction import Transaction, finish_hold
+
+pytestmark = pytest.mark.unit
+
+SUDO = """\
+#!/bin/sh
+shift
+exec "$@"
+"""
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Each name that was put on the disk, a file with what was in it."""
+    seen: list[tuple[str, str]] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        real(fd)
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        seen.append((str(path), path.read_text(errors="replace") if path.is_file() else ""))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return seen
+
+
+def test_a_file_of_roots_is_on_the_disk_before_it_has_its_name_and_its_name_afterwards(
+    synced: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sudo").write_text(SUDO)
+    (programs / "sudo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    unit = tmp_path / "units" / "shop-web.service"
+    files.write_as_root(str(unit), "[Unit]\n", 0o644)
+
+    assert unit.read_text() == "[Unit]\n"
+    assert synced == [(f"{unit}.handrail-new", "[Unit]\n"), (str(unit.parent), "")]
+
+
+def test_the_journals_name_is_on_the_disk_before_anything_is_activated(
+    synced: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App(str(tmp_path), "shop")
+    app.make_folders()
+    Path(app.release("1-a", ".handrail")).mkdir(parents=True)
+    journal = Transaction(app)
+    journal.begin({"deploy": "d1", "release": "1-a", "step": "prepared"})
+    agent: Any = SimpleNamespace(app=app, lock_fd=0)
+
+    def start(*_: object) -> None:
+        assert [path for path, _ in synced[-2:]] == [app.tx, app.folder]
+        assert '"step": "activating"' in synced[-3][1]
+
+    monkeypatch.setattr(activating.guardian, "start", start)
+    activating.arm(agent, journal, None, 30, "activating")
+
+
+def test_a_held_release_is_held_on_the_disk_before_its_decision_goes(
+    synced: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App(str(tmp_path), "shop")
+    app.make_folders()
+    journal = Transaction(app)
+    journal.begin({"deploy": "d1", "release": "1-a", "step": "activated", "held": {"who": "somebody"}})
+    journal.decide("hold")
+    forget = journal.forget
+
+    def after_sync(*names: str) -> None:
+        assert '"step": "held"' in synced[-3][1]
+        assert synced[-2][0] == app.tx
+        forget(*names)
+
+    monkeypatch.setattr(journal, "forget", after_sync)
+    finish_hold(app, journal)
+    assert journal.decision() == ""
