@@ -15,7 +15,7 @@ from handrail.deploy.goals import resume_line
 from handrail.deploy.jobs import hosts_of
 from handrail.deploy.release import UNCONFINED, release_number, service_for
 from handrail.deploy.session import Session
-from handrail.errors import HandrailError
+from handrail.errors import HandrailError, TaskFailedError
 
 if TYPE_CHECKING:
     from handrail.config.target import Target
@@ -290,9 +290,29 @@ def tunnel(host: str, port: int, ssh_config: str = "") -> str:
     return " ".join([*words, f"{address.user}@{address.host}" if address.user else address.host])
 
 
+def demand_an_answer(status: Mapping[str, Any]) -> None:
+    """Refuse to tell of a past that no host could be asked about.
+
+    Raises:
+        TaskFailedError: names why each host is away.
+    """
+    rows = status["hosts"]
+    if all(row["error"] for row in rows):
+        raise TaskFailedError(
+            f"no host of {status['environment']} could be asked",
+            host_states={row["host"]: row["error"].removeprefix(f"{row['host']}: ") for row in rows},
+            next_step=next((row["next"] for row in rows if row["next"]), ""),
+        )
+
+
 def collect_releases(target: Target, root: Path) -> dict[str, Any]:
-    """Return every release that the hosts' histories name, newest first, with the hosts where it is."""
+    """Return every release that the hosts' histories name, newest first, with the hosts where it is.
+
+    Raises:
+        TaskFailedError: no host could be asked.
+    """
     status = collect_status(target, root)
+    demand_an_answer(status)
     releases: dict[str, dict[str, Any]] = {}
     for row in status["hosts"]:
         for entry in row["history"]:
@@ -361,8 +381,13 @@ def show_releases(document: dict[str, Any], printer: Printer) -> None:
     title = f"{document['app']} on {document['environment']}"
     printer.table(title, ["release", "on hosts", "result", "commit", "finished", "who", "migration"], rows)
     show_events(document["events"], len(document["hosts"]), printer)
-    for host, error in document["errors"].items():
-        printer.warn(f"{host}: {error}")
+    show_errors(document["errors"], printer)
+
+
+def show_errors(errors: Mapping[str, str], printer: Printer) -> None:
+    """Say which hosts could not be asked, and why."""
+    for host, error in errors.items():
+        printer.warn(error if error.startswith(host) else f"{host}: {error}")
 
 
 def stream_logs(target: Target, root: Path, printer: Printer, *, lines: int, follow: bool, process: str = "") -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.errors import UsageError, did_you_mean
+from handrail.errors import TaskFailedError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from handrail.config.target import Target
@@ -25,6 +25,7 @@ PHASES = (
 )  # fmt: skip
 CLOCK = "the deploying machine's: hosts' clocks differ"
 _SHOWN = 20
+_NONE_YET = "; there is none yet"
 
 
 def skew_ms(moments: Collection[float]) -> float | None:
@@ -40,17 +41,28 @@ def collect_timeline(target: Target, root: Path, wanted: str) -> dict[str, Any]:
 
     Raises:
         UsageError: no history names it.
+        TaskFailedError: hosts are away, and of the others none does.
     """
-    from handrail.deploy.status import collect_status
+    from handrail.deploy.status import collect_status, demand_an_answer
 
     status = collect_status(target, root)
+    demand_an_answer(status)
     histories = {row["host"]: row["history"] for row in status["hosts"]}
     errors = {row["host"]: row["error"] for row in status["hosts"] if row["error"]}
+    try:
+        timeline = make_timeline(histories, wanted)
+    except UsageError as error:
+        if not errors:
+            raise
+        raise TaskFailedError(
+            f"{error.message.removesuffix(_NONE_YET)}; {', '.join(errors)} could not be asked",
+            host_states={host: text.removeprefix(f"{host}: ") for host, text in errors.items()},
+        ) from None
     return {
         "command": "timeline",
         "environment": target.environment,
         "app": target.app,
-        **make_timeline(histories, wanted),
+        **timeline,
         "errors": errors,
     }
 
@@ -101,7 +113,7 @@ def _runs(histories: Mapping[str, Sequence[Mapping[str, Any]]], wanted: str) -> 
             finished[run] = max(finished.get(run, 0.0), float(entry.get("finished") or 0.0))
     if not finished:
         known = list(dict.fromkeys(str(entry.get("release", "")) for entry in reversed(lines)))
-        hint = did_you_mean(wanted, known[:20]) or "; there is none yet"
+        hint = did_you_mean(wanted, known[:20]) or _NONE_YET
         raise UsageError(f"--timeline: no host remembers a release {wanted!r}{hint}")
     return sorted(finished, key=lambda run: finished[run])
 
@@ -236,6 +248,8 @@ def show_timeline(document: Mapping[str, Any], printer: Printer) -> None:
     """Print a timeline as a chart and what it says in words."""
     import time
 
+    from handrail.deploy.status import show_errors
+
     chart = chart_of(document, _SHOWN)
     if not document["phases"]:
         printer.info(chart.title.replace(" after 0.00 s", ""))
@@ -253,8 +267,7 @@ def show_timeline(document: Mapping[str, Any], printer: Printer) -> None:
     for host in document["hosts"]:
         if host.get("reason"):
             printer.info(f"{host['host']} {host['result']}: {host['reason']}")
-    for host, error in document["errors"].items():
-        printer.warn(error if error.startswith(host) else f"{host}: {error}")
+    show_errors(document["errors"], printer)
 
 
 def save_svg(document: Mapping[str, Any], path: Path) -> None:

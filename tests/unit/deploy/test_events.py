@@ -11,6 +11,7 @@ import pytest
 from handrail.deploy import status
 from handrail.deploy.events import merged_events, show_events
 from handrail.deploy.status import show_releases
+from handrail.errors import TaskFailedError
 from handrail.testing.printer import RecordingPrinter
 
 pytestmark = pytest.mark.unit
@@ -44,6 +45,24 @@ def test_events_stand_below_the_releases_and_the_table_is_left_out_where_there_a
     document = {"app": "shop", "environment": "test", "releases": [], "hosts": ["a"], "events": [], "errors": {}}
     show_releases(document, empty)
     assert "events" not in empty.text
+
+
+def test_a_host_that_could_not_be_asked_for_releases_is_named_once() -> None:
+    printer = RecordingPrinter()
+    errors = {"a": "a: no answer", "b": "closed"}
+    show_releases(
+        {"app": "shop", "environment": "test", "releases": [], "hosts": [], "events": [], "errors": errors}, printer
+    )
+    assert [event.words for event in printer.events if event.kind == "warn"] == [("a: no answer",), ("b: closed",)]
+
+
+def test_where_no_host_could_be_asked_there_are_no_releases_to_tell_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"host": "a", "error": "a: no answer", "next": "ssh -v a"}
+    monkeypatch.setattr(status, "collect_status", lambda *_: {"environment": "test", "hosts": [row]})
+    target: Any = SimpleNamespace(environment="test", app="shop")
+    with pytest.raises(TaskFailedError, match="no host of test could be asked") as caught:
+        status.collect_releases(target, Path())
+    assert (caught.value.next_step, caught.value.host_states) == ("ssh -v a", {"a": "no answer"})
 
 
 def test_a_good_release_older_than_what_a_host_tells_of_its_history_is_left_out(

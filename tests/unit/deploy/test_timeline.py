@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from handrail.deploy.timeline import chart_of, make_timeline, save_svg, sentences, show_timeline, skew_ms
-from handrail.errors import UsageError
+from handrail.deploy import status
+from handrail.deploy.timeline import (
+    chart_of,
+    collect_timeline,
+    make_timeline,
+    save_svg,
+    sentences,
+    show_timeline,
+    skew_ms,
+)
+from handrail.errors import TaskFailedError, UsageError
 from handrail.testing.printer import RecordingPrinter
 
 pytestmark = pytest.mark.unit
@@ -80,6 +90,28 @@ def test_an_unknown_release_names_the_nearest() -> None:
 def test_without_any_history_it_says_so() -> None:
     with pytest.raises(UsageError, match="there is none yet"):
         document({"web1": []})
+
+
+@pytest.mark.parametrize(
+    ("histories", "said"),
+    [
+        ({"web1": None, "web2": None}, "no host of staging could be asked"),
+        ({"web1": [], "web2": None}, "no host remembers a release '7'; web2 could not be asked"),
+        ({"web1": [line("d0", "6-aaa")], "web2": None}, "'7'; known: 6-aaa; web2 could not be asked"),
+    ],
+)
+def test_a_release_that_only_a_host_knows_which_is_away_is_nobodys_mistake(
+    monkeypatch: pytest.MonkeyPatch, histories: dict[str, list[dict[str, Any]] | None], said: str
+) -> None:
+    rows = [
+        {"host": host, "history": past or [], "error": "" if past is not None else f"{host}: no answer", "next": ""}
+        for host, past in histories.items()
+    ]
+    monkeypatch.setattr(status, "collect_status", lambda *_: {"environment": "staging", "hosts": rows})
+    target: Any = SimpleNamespace(environment="staging", app="shop")
+    with pytest.raises(TaskFailedError, match=said) as caught:
+        collect_timeline(target, Path(), "7")
+    assert caught.value.host_states == {host: "no answer" for host, past in histories.items() if past is None}
 
 
 def test_a_line_of_an_old_version_shows_its_phases_one_after_the_other_and_says_so() -> None:
