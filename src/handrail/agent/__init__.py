@@ -11,6 +11,7 @@ On the host, below ``<root>/<app>/``::
     shared/  store/     links' targets; objects by sha256
     history.jsonl       append-only; what was good is what this file says, in its order
     lock                flock(2): freed by the kernel when its last holder dies
+    migrating           flock(2): held by a migration, also by one whose agent was killed
     tx/                 the transaction that is under way, or was when its client died
 
 Two processes can act on a transaction: the agent and, from activation on, the *guardian*, a detached copy of it which

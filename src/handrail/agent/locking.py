@@ -11,6 +11,7 @@ from handrail.agent.files import read_json
 from handrail.agent.machine import is_writable, user_name
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
+from handrail.agent.schema import is_migrating
 from handrail.agent.transaction import Transaction, public_state
 from handrail.agent.workers import read_scale
 
@@ -25,7 +26,8 @@ def lock_state(agent):
         return {"held": False, "holder": None}
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return {"held": False, "holder": None}
+        held = is_migrating(agent.app)
+        return {"held": held, "holder": holder if held else None}
     except OSError:
         return {"held": True, "holder": holder}
     finally:
@@ -71,7 +73,10 @@ def has_something_to_finish(app):
 
 
 def take(agent, wait):
-    """Take the lock, waiting up to ``wait`` seconds for whoever holds it; None: not at all."""
+    """Take the lock, waiting up to ``wait`` seconds for whoever holds it; None: not at all.
+
+    A migration whose agent was killed holds it, too.
+    """
     if agent.lock_fd is not None:
         return  # it is ours: a committed host that has to go back is asked again
     fd = os.open(agent.app.path("lock"), os.O_RDWR | os.O_CREAT, 0o644)
@@ -80,7 +85,10 @@ def take(agent, wait):
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
+            if not is_migrating(agent.app):
+                break
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            raise BlockingIOError
         except OSError:
             if time.monotonic() > deadline or agent.gone.is_set():
                 os.close(fd)
@@ -90,6 +98,7 @@ def take(agent, wait):
                     "the deploy lock is held",
                     holder=read_json(agent.app.path("lock")),
                     transaction=public_state(state),
+                    migrating=is_migrating(agent.app),
                 ) from None
             time.sleep(0.05)
     agent.lock_fd = fd

@@ -3,10 +3,10 @@
 import os
 
 from handrail.agent.activating import arm, must_be_undecided
-from handrail.agent.commands import how_it_ended, run
+from handrail.agent.commands import how_it_ended
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.refusal import Refused
-from handrail.agent.schema import state_of
+from handrail.agent.schema import run_migration, state_of
 from handrail.agent.transaction import Transaction
 
 
@@ -28,14 +28,13 @@ def lower(agent, request, _payload):
         return {"from": before, "to": before}
     arm(agent, transaction, request.get("service"), request["lease"], "lowering", lowered={"from": before, "to": goal})
     # Whoever returns waits for this lock, so that the way up never meets the way down in the database.
-    with transaction.acting() as fd:
+    with transaction.acting():
         must_be_undecided(transaction)
-        code, lines = run(
-            launchers[1:],
-            3600,
+        code, lines = run_migration(
+            agent.app,
+            launchers[1],
             env=dict(os.environ, HANDRAIL_MIGRATE_TO=goal),
             emit=lambda line: agent.event(line=line),
-            keep=[fd],
         )
         now = state_of(agent.app, leaving)
         must_be_undecided(transaction)

@@ -10,7 +10,7 @@ from handrail.agent.files import inside, remove_tree, write_atomic
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.machine import find_program, find_pythons
 from handrail.agent.refusal import Refused
-from handrail.agent.schema import crossed, declared_irreversible, state_of
+from handrail.agent.schema import crossed, declared_irreversible, run_migration, state_of
 from handrail.agent.transaction import Transaction
 
 
@@ -195,7 +195,7 @@ def migrate(agent, request, _payload):
     launcher = agent.app.release(state["release"], ".handrail", "run-migrate")
     before = state_of(agent.app, state["release"])
     transaction.update(step="migrating")
-    code, lines = run([launcher], 3600, emit=lambda line: agent.event(line=line))
+    code, lines = run_migration(agent.app, launcher, emit=lambda line: agent.event(line=line))
     try:
         after = state_of(agent.app, state["release"])
     except Refused:

@@ -1,5 +1,6 @@
-"""The database's schema as a release's own commands see it: its present state, and the way up again."""
+"""The database's schema as a release's own commands see it: its present state, and the ways up and down."""
 
+import fcntl
 import os
 import re
 
@@ -35,6 +36,33 @@ def state_of(app, release):
     return "\n".join(MARK.sub("", line).strip() for line in done.stdout.decode("utf-8", "replace").strip().splitlines())
 
 
+def run_migration(app, launcher, **how):
+    """Run a release's ``migrate`` or ``migrate_down``; return (returncode, output lines).
+
+    It holds a lock of its own, ``migrating``: where the agent is killed, its lock is free and the migration goes on.
+    Nobody else gets the host until it has ended (`locking.take`), and no two change the schema at once.
+    """
+    with open(app.path("migrating"), "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return run([launcher], 3600, keep=[lock.fileno()], **how)
+        finally:
+            # Closing would not do: a daemon that the migration left behind holds the descriptor as well.
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def is_migrating(app):
+    """Whether a migration runs here, also one whose agent was killed."""
+    try:
+        with open(app.path("migrating"), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def declared_irreversible(app, release):
     """Return the names of the migrations that a release declares as ones that cannot be undone."""
     return (read_json(app.release(release, ".handrail", "irreversible.json")) or []) if release else []
@@ -68,7 +96,7 @@ def names(name, text):
 def raise_again(app, state):
     """Bring the schema up to the release that a rollback was leaving; return why not, or ""."""
     leaving = state["from"]
-    code, lines = run([app.release(leaving, ".handrail", "run-migrate")], 3600)
+    code, lines = run_migration(app, app.release(leaving, ".handrail", "run-migrate"))
     if code != 0:
         last = "; ".join(lines[-2:])
         return "release %s serves, and bringing its schema up again %s: %s" % (leaving, how_it_ended(code), last)

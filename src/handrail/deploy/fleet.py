@@ -288,7 +288,7 @@ def lock_error(error: HostError, environment: str) -> HandrailError:
 def locked_error(error: HostError) -> LockedError:
     holder = error.facts.get("holder") or {}
     since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(holder["since"])) if holder.get("since") else "?"
-    what = holder.get("what", "a deploy")
+    what = holder.get("what", "a deploy") + (", whose migration runs" if error.facts.get("migrating") else "")
     return LockedError(
         f"{error.host}: locked by {holder.get('who', 'somebody')} since {since} ({what})",
         host=error.host,

@@ -846,6 +846,45 @@ def test_a_migration_that_a_signal_ends_is_a_failure_that_names_it(connect: Call
     assert refused.value.error["command"] == "python manage.py migrate"
 
 
+def test_a_migration_whose_agent_was_killed_holds_the_lock_until_it_ends(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    wait = f"until test -e {app}/go; do sleep 0.02; done"
+    script = f"#!/bin/sh\necho began > {app}/log\n{wait}\necho ended >> {app}/log\n"
+    client.prepare("1-abc", {"a": b"a"}, launchers={"migrate": script})
+    client.send("migrate", command="migrate")
+    wait_until(lambda: (app / "log").exists())
+    client.kill()
+
+    other = connect()
+    with pytest.raises(RefusalError) as refused:
+        other.lock()
+    assert (refused.value.kind, refused.value.error["migrating"]) == ("locked", True)
+    assert refused.value.error["holder"]["who"] == "test"
+    assert other.call("status")["lock"]["held"]
+    (app / "go").touch()
+    other.lock(wait=10)
+    assert (app / "log").read_text().split() == ["began", "ended"]
+    assert other.begin("2-def", "d2")["swept"] == ["1-abc"]
+
+
+def test_a_daemon_that_a_migration_left_behind_holds_no_lock(connect: Callable[[], Client], app: Path) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    script = f"#!/bin/sh\nsleep 60 >/dev/null 2>&1 &\necho $! > {app}/daemon\n"
+    client.prepare("1-abc", {"a": b"a"}, launchers={"migrate": script})
+    client.call("migrate", command="migrate")
+    client.call("unlock")
+    try:
+        connect().lock()
+    finally:
+        os.kill(int((app / "daemon").read_text()), signal.SIGKILL)
+
+
 def test_what_a_migration_had_done_when_it_failed_is_in_the_history(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
     client.lock()
