@@ -108,6 +108,12 @@ class InterruptedByUserError(HandrailError):
     exit_code = 130
 
 
+def as_sentence(error: OSError) -> str:
+    """Return what the system refused, such as ``/srv/uv.lock: permission denied``."""
+    reason = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known word, or the list of known words, or ``""``."""
     words = sorted(set(known))

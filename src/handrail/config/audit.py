@@ -195,9 +195,12 @@ def mentioned(root: Path, runner: Runner) -> set[str]:
     for name in ["pyproject.toml"] if names is None else names:
         path = root / name
         prose = name.endswith((".py", ".md", ".rst", ".svg")) or path.name in _LOCKS or name == FILE
-        if prose or not path.is_file() or path.stat().st_size > _TOO_LARGE:
+        try:
+            if prose or not path.is_file() or path.stat().st_size > _TOO_LARGE:
+                continue
+            text = path.read_text("utf-8", "replace")
+        except OSError:  # as of a Python file that cannot be read, nothing is known of it
             continue
-        text = path.read_text("utf-8", "replace")
         if name.startswith("env/"):
             # Setting a variable there is no use of it; building another one with it is.
             text = " ".join(re.findall(r"\$\{([A-Za-z0-9_]+)", text))

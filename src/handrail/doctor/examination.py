@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from handrail.diagnosis import Diagnosis
 from handrail.doctor.report import show_part
-from handrail.errors import HandrailError
+from handrail.errors import HandrailError, as_sentence
 
 if TYPE_CHECKING:
     from handrail.commands import Runner
@@ -55,7 +55,9 @@ def examine(root: Path, project: Project, runner: Runner, tasks: Collection[str]
             whole.parts[name], whole.remarks[name] = part()
         except HandrailError as error:
             # One part that cannot be looked at must not hide the others.
-            whole.parts[name], whole.remarks[name] = [_of_error(error)], ""
+            whole.parts[name], whole.remarks[name] = [_not_examined(error.message, error.next_step)], ""
+        except OSError as error:
+            whole.parts[name], whole.remarks[name] = [_not_examined(as_sentence(error), "")], ""
     return whole
 
 
@@ -67,5 +69,5 @@ def _contract(root: Path, project: Project, runner: Runner, whole: Examination) 
     return found.findings
 
 
-def _of_error(error: HandrailError) -> Diagnosis:
-    return Diagnosis("not-examined", "error", error.message, mend=error.next_step)
+def _not_examined(why: str, mend: str) -> Diagnosis:
+    return Diagnosis("not-examined", "error", why, mend=mend)

@@ -32,6 +32,8 @@ def read_lock(root: Path) -> dict[str, Locked]:
             return _packages(name, (root / name).read_text("utf-8", "replace"))
     found: dict[str, Locked] = {}
     for path in sorted([*root.glob("requirements*.txt"), *root.glob("requirements/*.txt")]):
+        if not path.is_file():
+            continue
         name = path.relative_to(root).as_posix()
         for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
             if match := _PIN.match(line):

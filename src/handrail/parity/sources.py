@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from handrail.diagnosis import Diagnosis, located
-from handrail.errors import ConfigError
+from handrail.errors import ConfigError, as_sentence
 from handrail.parity.declared import Declared, read_declared
 from handrail.parity.hooks import Repository, read_hooks
 from handrail.parity.locked import Locked, read_lock
@@ -50,7 +50,9 @@ def read_all(root: Path, project: Project, tools: tuple[str, ...]) -> Sources:
             return reader(root, *more)
         except ConfigError as error:
             problems.append(located("file-not-read", "error", error.message))
-            return instead
+        except OSError as error:
+            problems.append(Diagnosis("file-not-read", "error", as_sentence(error)))
+        return instead
 
     workflows = [read(read_workflow, None, name) for name in workflow_files(root)]
     return Sources(
@@ -60,7 +62,7 @@ def read_all(root: Path, project: Project, tools: tuple[str, ...]) -> Sources:
         [workflow for workflow in workflows if workflow is not None],
         read(read_hooks, []),
         read(read_declared, Declared()),
-        read_lock(root),
+        read(read_lock, {}),
         read(read_sessions, Sessions()),
         problems,
     )

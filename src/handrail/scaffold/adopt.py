@@ -341,11 +341,14 @@ def _is_in_parity(root: Path, plan: Plan) -> bool:
 
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)
-        for name in (".github", "noxfile.py"):
-            if (root / name).is_dir():
-                shutil.copytree(root / name, there / name)
-            elif (root / name).is_file():
-                shutil.copy(root / name, there / name)
+        try:
+            for name in (".github", "noxfile.py"):
+                if (root / name).is_dir():
+                    shutil.copytree(root / name, there / name, ignore_dangling_symlinks=True)
+                elif (root / name).is_file():
+                    shutil.copy(root / name, there / name)
+        except OSError:
+            return False  # what cannot be read cannot be compared
         (there / WORKFLOWS).mkdir(parents=True, exist_ok=True)
         write_changes(there, plan.changes)
         project = load_project(there)

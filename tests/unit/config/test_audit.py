@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from handrail.commands import Runner
-from handrail.config.audit import Audit, audit
+from handrail.config.audit import Audit, audit, mentioned
 from handrail.config.compare import compare
 from handrail.config.load import load_project
 from handrail.config.secret import MASK
@@ -118,6 +119,24 @@ def test_a_variable_that_another_file_of_the_project_names_is_used(root: Path) -
         file.write('smoke = [{path = "/", body = "OLD"}]\n')
 
     assert codes(root, KEY="x") == []
+
+
+def test_a_file_that_the_system_refuses_names_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "start.sh").write_text("echo $NOWHERE\n")
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    read_text = Path.read_text
+
+    def refusing(path: Path, *words: str) -> str:
+        if path.name == "start.sh":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_text(path, *words)
+
+    monkeypatch.setattr(Path, "read_text", refusing)
+
+    words = mentioned(root, Runner())
+
+    assert "service" in words
+    assert "NOWHERE" not in words
 
 
 def test_what_tests_read_needs_no_declaration(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -18,6 +19,7 @@ from handrail.doctor.mending import mend
 from handrail.doctor.project import look_at_project
 from handrail.doctor.report import as_markdown, counted, document, require_well, show_part
 from handrail.errors import TaskFailedError
+from handrail.parity.look import look
 from handrail.tasks.base import TaskContext
 from handrail.tasks.doctor import doctor
 from handrail.testing.fake_runner import FakeRunner
@@ -138,6 +140,48 @@ def test_a_part_that_cannot_be_looked_at_does_not_hide_the_others(root: Path) ->
     assert [each.code for each in found.parts["contract"]] == ["not-examined"]
     assert "env/example.env:1" in found.parts["contract"][0].message
     assert list(found.parts) == ["machine", "project", "contract", "parity"]
+
+
+def test_a_part_whose_file_the_system_refuses_does_not_hide_the_others(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> list[Diagnosis]:
+        raise PermissionError(errno.EACCES, "Permission denied", "/shop/.git/hooks/pre-commit")
+
+    monkeypatch.setattr("handrail.doctor.project.look_at_project", refused)
+
+    found = examine(root, load_project(root), Runner())
+
+    (finding,) = found.parts["project"]
+    assert (finding.code, finding.message) == ("not-examined", "/shop/.git/hooks/pre-commit: permission denied")
+    assert list(found.parts) == ["machine", "project", "contract", "parity"]
+
+
+def test_a_lock_that_cannot_be_read_is_a_finding_beside_the_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "uv.lock").write_text("")
+    (root / "requirements-old.txt").symlink_to("nowhere.txt")
+    workflow = root / ".github" / "workflows" / "ci.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: make test\n")
+    read_text = Path.read_text
+
+    def refusing(path: Path, *words: str) -> str:
+        if path.name == "uv.lock":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read_text(path, *words)
+
+    monkeypatch.setattr(Path, "read_text", refusing)
+    project = load_project(root)
+
+    with_lock = look(root, project, ("ruff",))
+    (root / "uv.lock").unlink()
+    without = look(root, project, ("ruff",))
+
+    assert [each.message for each in with_lock if each.code == "file-not-read"] == [
+        f"{root / 'uv.lock'}: permission denied"
+    ]
+    assert {each.code for each in without} < {each.code for each in with_lock}
+    assert "run-not-a-task" in {each.code for each in without}
 
 
 @pytest.mark.security

@@ -213,6 +213,15 @@ def test_a_pyproject_outside_of_the_project_is_not_written(repository: Repositor
     assert files(root) == before
 
 
+def test_links_that_lead_nowhere_are_passed_over(repository: Repository) -> None:
+    root = repository(SERVICE)
+    (root / ".github" / "workflows").mkdir(parents=True)
+    for name in ("old.txt", ".github/CODEOWNERS", ".github/workflows/old.yml"):
+        (root / name).symlink_to("/nowhere")
+    init(root)
+    assert load_project(root).app == "shop"
+
+
 def test_an_interrupt_takes_everything_back(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     root = repository(SERVICE)
     before = files(root)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import stat
 import sys
@@ -87,6 +88,43 @@ def test_a_bug_is_one_line_and_a_private_trace_without_secrets(
     assert stat.S_IMODE(trace.stat().st_mode) == 0o600
     assert "Traceback" in trace.read_text()
     assert SECRET not in shown.err + trace.read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "dist/a.whl"), "try: dist/a.whl: permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device"), "try: no space left on device"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_no_bug_and_its_trace_is_kept(
+    project: Path, capfd: pytest.CaptureFixture[str], error: OSError, said: str
+) -> None:
+    def body(c: TaskContext) -> None:
+        raise error
+
+    assert run(body) == 1
+    shown = capfd.readouterr().err
+    assert said in shown
+    assert "unexpected" not in shown
+    (trace,) = (project / ".handrail" / "traces").iterdir()
+    assert f"trace: {trace}" in shown
+    trace.unlink()
+    trace.parent.rmdir()
+    trace.parent.parent.rmdir()
+    (project / ".handrail").write_text("")  # where no trace can be written, none is shown
+    assert run(body) == 1
+    shown = capfd.readouterr().err
+    assert said in shown
+    assert "race" not in shown
+
+
+def test_an_error_of_the_system_that_names_no_file_is_a_bug(capfd: pytest.CaptureFixture[str]) -> None:
+    def body(c: TaskContext) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    assert run(body) == 1
+    assert "unexpected ConnectionResetError" in capfd.readouterr().err
 
 
 def test_an_interrupt_ends_with_130(capfd: pytest.CaptureFixture[str]) -> None:

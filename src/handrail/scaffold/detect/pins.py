@@ -14,7 +14,7 @@ def find_pins(sources: Sources) -> dict[str, str]:
     """Return the exact version by tool, from requirements files and from the pre-commit configuration."""
     root = sources.root
     files = sorted([*root.glob("*.txt"), *root.glob("requirements/*.txt")])
-    texts = [path.read_text("utf-8", "replace") for path in files]
+    texts = [sources.text(path.relative_to(root).as_posix()) for path in files]
     hooks = sources.text(".pre-commit-config.yaml")
     found = {}
     for tool, repository in _REPOSITORIES.items():

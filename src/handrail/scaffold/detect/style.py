@@ -43,7 +43,7 @@ def _texts(sources: Sources) -> list[str]:
     for name in _FORMATTERS:
         path = sources.root / name
         if path.is_dir():
-            texts += [file.read_text("utf-8", "replace") for file in sorted(path.glob("*.y*ml"))]
+            texts += [sources.text(f"{name}/{file.name}") for file in sorted(path.glob("*.y*ml"))]
         else:
             texts.append(sources.text(name))
     return texts
