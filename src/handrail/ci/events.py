@@ -14,6 +14,7 @@ from handrail.checks.verdict import Finding
 
 State = Literal["passed", "failed", "skipped", "not run"]
 LAST_LINES = 40
+ANOTHER_MACHINE = "needs another kind of machine"
 _STATES: dict[str, State] = {"success": "passed", "failure": "failed", "skipped": "skipped"}
 
 
@@ -83,7 +84,7 @@ class Log:
         if result := event.get("jobResult"):
             job.state = _STATES.get(str(result), "failed")
         elif "Skipping unsupported platform" in message:
-            job.remark = "needs another kind of machine"
+            job.remark = ANOTHER_MACHINE
         if "stepID" not in event:
             if event.get("level") == "error" and not job.steps:
                 job.remark = message.split("\n")[0]

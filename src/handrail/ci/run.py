@@ -7,18 +7,19 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.checks.report import require_green_verdicts
 from handrail.checks.verdict import Verdict
 from handrail.ci.act import TRACKING, act_argv, find_act, job_environment, labels_here, with_patient_shell
 from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
 from handrail.ci.artifacts import free_port, keep, relay, variables_for_uploads
-from handrail.ci.events import JobRun, Log, StepRun, as_text
+from handrail.ci.events import ANOTHER_MACHINE, JobRun, Log, StepRun, as_text
 from handrail.ci.workflows import event_of, read_workflows, with_needs
-from handrail.errors import ConfigError, PreflightError, UsageError, did_you_mean
+from handrail.errors import ConfigError, PreflightError, TaskFailedError, UsageError, did_you_mean
 from handrail.parity.workflows import FOLDER, Job, Workflow
 from handrail.processes import end_marked
 
@@ -56,13 +57,7 @@ def choose(root: Path, job: str, file: str) -> list[Chosen]:
     workflows = read_workflows(root)
     if not workflows:
         raise ConfigError(f"there is no workflow in {FOLDER}")
-    if file:
-        names = {Path(each.file).name: each for each in workflows}
-        if file not in names:
-            raise UsageError(f"no workflow is called {file!r}{did_you_mean(file, names)}")
-        candidates = [names[file]]
-    else:
-        candidates = [each for each in workflows if event_of(each)]
+    candidates = _called(workflows, file) if file else [each for each in workflows if event_of(each)]
     if not job:
         return [Chosen(each) for each in candidates]
     having = [each for each in candidates if job in each.jobs]
@@ -83,11 +78,24 @@ def choose(root: Path, job: str, file: str) -> list[Chosen]:
     return [Chosen(having[0], job)]
 
 
-def list_jobs(root: Path, printer: Printer) -> dict[str, Any]:
-    """Show every job; return the document."""
+def _called(workflows: Sequence[Workflow], file: str) -> list[Workflow]:
+    names = {Path(each.file).name: each for each in workflows}
+    if file not in names:
+        raise UsageError(f"no workflow is called {file!r}{did_you_mean(file, names)}")
+    return [names[file]]
+
+
+def list_jobs(root: Path, file: str, printer: Printer) -> dict[str, Any]:
+    """Show every job, or those of one workflow file; return the document.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigError: a workflow cannot be read.
+    """
     document: dict[str, Any] = {"command": "ci", "jobs": []}
     rows = []
-    for workflow in read_workflows(root):
+    workflows = read_workflows(root)
+    for workflow in _called(workflows, file) if file else workflows:
         event = event_of(workflow)
         for job in workflow.jobs.values():
             matrix = {axis: [value.text for value in values] for axis, values in job.matrix.items()}
@@ -134,8 +142,9 @@ def run_jobs(
         PreflightError: an action or Node is missing here. Nothing has run.
     """
     act = find_act()
+    _check_words(chosen, matrix, variables)
     for each in chosen:
-        _check(each, root, matrix, variables)
+        _check(each, root)
     jobs: list[JobRun] = []
     for each in chosen:
         with tempfile.TemporaryDirectory(prefix="handrail-ci-", ignore_cleanup_errors=True) as work:
@@ -143,17 +152,23 @@ def run_jobs(
     return jobs
 
 
-def _check(chosen: Chosen, root: Path, matrix: Sequence[str], variables: Sequence[str]) -> None:
+def _check_words(chosen: Sequence[Chosen], matrix: Sequence[str], variables: Sequence[str]) -> None:
     for word in (*matrix, *variables):
         if "=" not in word.strip("="):
             raise UsageError(f"{word!r} is no name=value")
+    known: dict[str, list[str]] = {}
+    for job in (job for each in chosen for job in each.jobs):
+        for name, values in job.lists.items():
+            known.setdefault(name, []).extend(value.text for value in values)
     for word in matrix:
         axis, _, value = word.partition("=")
-        known = {name: [value.text for value in values] for job in chosen.jobs for name, values in job.matrix.items()}
         if axis not in known:
             raise UsageError(f"no chosen job has {axis!r} in its matrix{did_you_mean(axis, known)}")
         if value not in known[axis]:
             raise UsageError(f"the matrix has no {axis}={value}{did_you_mean(value, known[axis])}")
+
+
+def _check(chosen: Chosen, root: Path) -> None:
     if calling := [job for job in chosen.jobs if job.uses]:
         raise PreflightError(
             f"{chosen.workflow.file}: job {calling[0].name!r} calls another workflow, which cannot run here"
@@ -185,6 +200,10 @@ def _run(
     matrix: Sequence[str],
     variables: Sequence[str],
 ) -> list[JobRun]:
+    labels = labels_here(label for job in chosen.jobs for label in job.labels)
+    if not labels:
+        # act would ask a person which machines it shall use.
+        return [JobRun(job.name, job.name, remark=ANOTHER_MACHINE) for job in chosen.jobs]
     log = Log()
 
     def line(text: str) -> None:
@@ -199,7 +218,7 @@ def _run(
         event=event_of(chosen.workflow) or "workflow_dispatch",
         workflow=chosen.workflow.file,
         job=chosen.job,
-        labels=labels_here(label for job in chosen.jobs for label in job.labels),
+        labels=labels,
         matrix=matrix,
         variables=variables,
         actions={name: folder / name for name in with_nested(remote_actions(chosen.jobs), folder)},
@@ -217,13 +236,28 @@ def _run(
     for file in keep(work / "artifacts", root):
         printer.info(f"kept {file.relative_to(root)}")
     jobs = list(log.jobs.values())
-    seen = {job.id for job in jobs}
-    # A job whose needs failed never begins, and act says nothing of it.
-    jobs += [JobRun(job.name, job.name, remark="what it needs failed") for job in chosen.jobs if job.name not in seen]
+    began: dict[str, set[str]] = {job.id: {run.state for run in jobs if run.id == job.id} for job in jobs}
+    # Of a job that never begins act says nothing.
+    jobs += [
+        JobRun(job.name, job.name, remark=_why_not(job, began, matrix)) for job in chosen.jobs if job.name not in began
+    ]
     if result.returncode and not any(job.state == "failed" for job in jobs):
         complaint = next((text for text in log.complaints if text), f"act ended with {result.returncode}")
         jobs.append(JobRun("act", "act", "failed", complaint))
     return jobs
+
+
+def _why_not(job: Job, began: Mapping[str, set[str]], matrix: Sequence[str]) -> str:
+    """Return why ``job`` did not begin; ``began`` has the states of all runs of each job that did."""
+    needed = [began.get(name, {"not run"}) for name in job.needs]
+    if any("failed" in states for states in needed):
+        return "what it needs failed"
+    if any(states != {"passed"} for states in needed):
+        return "what it needs did not run"
+    for axis, _, value in (word.partition("=") for word in matrix):
+        if axis in job.lists and value not in [each.text for each in job.lists[axis]]:
+            return f"its matrix has no {axis}={value}"
+    return "its condition does not hold here"
 
 
 def _tell(step: StepRun, printer: Printer) -> None:
@@ -253,11 +287,22 @@ def show_runs(jobs: Sequence[JobRun], printer: Printer) -> list[Verdict]:
     return [_verdict(job) for job in jobs]
 
 
+def require_a_good_run(verdicts: Sequence[Verdict]) -> None:
+    """End the task where a job failed, or where none ran at all.
+
+    Raises:
+        TaskFailedError: names them.
+    """
+    require_green_verdicts(verdicts)
+    if not any(verdict.is_green for verdict in verdicts):
+        raise TaskFailedError("no job ran here", next_step="inv ci --list")
+
+
 def document(jobs: Sequence[JobRun]) -> dict[str, Any]:
     """Return what ``--json`` prints of a run."""
     return {
         "command": "ci",
-        "green": all(job.state == "passed" for job in jobs),
+        "green": bool(jobs) and all(job.state == "passed" for job in jobs),
         "jobs": [
             {
                 "job": job.id,

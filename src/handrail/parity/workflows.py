@@ -183,7 +183,7 @@ def _job(key: Item, job: Item, file: str, shell: str) -> Job:
     uses = job.get("uses")
     # "runs-on" may be a table with the labels in it.
     labels = _names(job.get("runs-on", "labels") or job.get("runs-on"))
-    for axis, texts in lists.items():
+    for axis, texts in (*lists.items(), *included.items()):
         if any(f"matrix.{axis}" in label for label in labels):
             labels += tuple(text.text for text in texts)
     return Job(

@@ -31,12 +31,11 @@ def ci(
     json: bool = False,
 ) -> None:
     """Run the workflows' jobs on this machine, with act."""
-    from handrail.checks.report import require_green_verdicts
-    from handrail.ci.run import choose, document, fill_mirror, list_jobs, run_jobs, show_runs
+    from handrail.ci.run import choose, document, fill_mirror, list_jobs, require_a_good_run, run_jobs, show_runs
     from handrail.commands import Runner
 
     if list_:
-        c.printer.result(list_jobs(c.root, c.printer))
+        c.printer.result(list_jobs(c.root, workflow, c.printer))
         return
     runner = Runner(c.printer.detail)
     chosen = choose(c.root, job, workflow)
@@ -49,4 +48,4 @@ def ci(
     for verdict in verdicts:
         if verdict.state == "not run":
             c.printer.warn(f"NOT RUN: {verdict.name}: {verdict.remark}")
-    require_green_verdicts(verdicts)
+    require_a_good_run(verdicts)

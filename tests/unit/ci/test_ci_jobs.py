@@ -14,7 +14,7 @@ from handrail.checks.verdict import Finding
 from handrail.ci.act import act_argv, job_environment, labels_here, with_patient_shell
 from handrail.ci.actions import fill, mirror_folder, missing, needs_node, remote_actions, with_nested
 from handrail.ci.events import JobRun, Log, StepRun, as_text
-from handrail.ci.run import choose, document, list_jobs, run_jobs, show_runs
+from handrail.ci.run import choose, document, list_jobs, require_a_good_run, run_jobs, show_runs
 from handrail.ci.workflows import event_of, read_workflows, with_needs
 from handrail.commands import Runner
 from handrail.errors import ConfigError, HandrailError, PreflightError, UsageError
@@ -76,7 +76,7 @@ def test_a_workflow_is_read_with_its_matrix_and_the_names_that_act_prints(root: 
         "os": ["ubuntu-24.04", "windows-2025"],
         "python": ["3.10", "3.13"],
     }
-    assert set(test.labels) >= {"ubuntu-24.04", "windows-2025"}
+    assert set(test.labels) >= {"ubuntu-24.04", "windows-2025", "macos-15"}
     assert [job.name for job in with_needs(ci, "test")] == ["lint", "test"]
     assert remote_actions(ci.jobs.values()) == ["actions/upload-artifact@v7"]
 
@@ -106,9 +106,12 @@ def test_only_what_a_push_starts_runs_unasked(root: Path) -> None:
 
 def test_the_list_says_how_each_job_is_run(root: Path) -> None:
     printer = RecordingPrinter()
-    jobs = list_jobs(root, printer)["jobs"]
+    jobs = list_jobs(root, "", printer)["jobs"]
     assert [(job["job"], job["runs_here"]) for job in jobs] == [("lint", True), ("test", True), ("deploy", False)]
     assert jobs[1]["matrix"]["python"] == ["3.10", "3.13"]
+    assert [job["job"] for job in list_jobs(root, "deploy.yml", printer)["jobs"]] == ["deploy"]
+    with pytest.raises(UsageError, match=r"no workflow is called 'nope.yml'"):
+        list_jobs(root, "nope.yml", printer)
 
 
 def test_what_is_missing_here_stops_the_run_before_it_starts(root: Path) -> None:
@@ -126,6 +129,74 @@ def test_what_is_missing_here_stops_the_run_before_it_starts(root: Path) -> None
 def test_a_matrix_entry_that_does_not_exist_is_named(root: Path, matrix: str, said: str) -> None:
     with pytest.raises(HandrailError, match=said):
         run_jobs(root, choose(root, "test", ""), FakeRunner(), RecordingPrinter(), matrix=[matrix])
+
+
+MATRICES = """\
+on: push
+jobs:
+  wide:
+    runs-on: ubuntu-24.04
+    strategy: {matrix: {python: ["3.10", "3.11"], include: [{python: "3.14", free: "yes"}]}}
+    steps: [{run: x}]
+  narrow:
+    runs-on: ubuntu-24.04
+    strategy: {matrix: {python: ["3.12"]}}
+    steps: [{run: x}]
+  unlucky:
+    needs: narrow
+    runs-on: ubuntu-24.04
+    steps: [{run: x}]
+  never:
+    if: false
+    runs-on: ubuntu-24.04
+    steps: [{run: x}]
+"""
+WINDOWS = "on: push\njobs: {there: {runs-on: windows-2025, steps: [{run: x}]}}\n"
+
+
+@pytest.fixture
+def acting(root: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
+    """Plays act for MATRICES: of each job that it begins all is well."""
+    monkeypatch.setattr("handrail.ci.run.find_act", lambda: Path("/x/act"))
+    (root / ".github" / "workflows" / "ci.yml").write_text(MATRICES)
+    (root / ".github" / "workflows" / "other.yml").write_text(WINDOWS)
+    return FakeRunner()
+
+
+@pytest.mark.parametrize("word", ["python=3.10", "python=3.12", "python=3.14", "free=yes"])
+def test_a_matrix_entry_of_any_chosen_job_is_known(root: Path, acting: FakeRunner, word: str) -> None:
+    run_jobs(root, choose(root, "", ""), acting, RecordingPrinter(), matrix=[word])
+    assert word.replace("=", ":") in acting.commands[0]
+
+
+def test_a_job_that_did_not_begin_says_why(root: Path, acting: FakeRunner) -> None:
+    log = json.dumps({"job": "a/wide", "jobID": "wide", "msg": "x", "jobResult": "success"})
+    acting.answer("act", stdout=f"{log}\n")
+    jobs = run_jobs(root, choose(root, "", ""), acting, RecordingPrinter(), matrix=["python=3.10"])
+    assert {job.id: job.remark for job in jobs} == {
+        "wide": "",
+        "narrow": "its matrix has no python=3.10",
+        "unlucky": "what it needs did not run",
+        "never": "its condition does not hold here",
+        "there": "needs another kind of machine",
+    }
+    log = json.dumps({"job": "a/narrow", "jobID": "narrow", "msg": "x", "jobResult": "failure"})
+    acting.answer("act", stdout=f"{log}\n")
+    jobs = run_jobs(root, choose(root, "unlucky", ""), acting, RecordingPrinter())
+    assert [(job.id, job.state, job.remark) for job in jobs] == [
+        ("narrow", "failed", ""),
+        ("unlucky", "not run", "what it needs failed"),
+    ]
+
+
+def test_jobs_for_other_machines_alone_start_nothing_and_are_no_success(root: Path, acting: FakeRunner) -> None:
+    printer = RecordingPrinter()
+    jobs = run_jobs(root, choose(root, "there", ""), acting, printer)
+    assert acting.commands == []
+    assert [(job.state, job.remark) for job in jobs] == [("not run", "needs another kind of machine")]
+    with pytest.raises(HandrailError, match="no job ran here"):
+        require_a_good_run(show_runs(jobs, printer))
+    assert not document([])["green"]
 
 
 def test_a_composite_action_brings_along_what_it_uses(tmp_path: Path) -> None:
