@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.agent import app, receiving
 from handrail.agent.refusal import Refused
 from handrail.config.rules import RESERVED_PROCESSES
-from handrail.deploy.behind import standing, still_away
+from handrail.deploy.behind import Behind, standing, still_away
 from handrail.deploy.document import document
 from handrail.deploy.events import by
 from handrail.deploy.failures import as_preflight, is_unreachable
@@ -41,7 +41,7 @@ PHASES = ["preflight", "upload", "prepare", "activate", "verify", "commit"]
 def catch_up(job: Job, chosen: Sequence[str], secrets: Collection[str]) -> dict[str, Any]:
     """Bring the chosen hosts that are behind to the release that the others serve; return the run's document.
 
-    Its ``result`` is ``nothing`` where no chosen host is behind.
+    Its ``result`` is ``nothing`` where no chosen host that can be asked is behind; ``behind`` names those that stay so.
 
     Args:
         job: with all hosts of the environment: those that are not behind say what it serves.
@@ -55,7 +55,11 @@ def catch_up(job: Job, chosen: Sequence[str], secrets: Collection[str]) -> dict[
         meet(run, chosen)
         behind = [host for host in run.fleet.hosts if host in run.standing.behind and host in chosen]
         if not behind:
-            return {**document(run, "nothing"), "release": run.standing.release}
+            return {
+                **document(run, "nothing"),
+                "release": run.standing.release,
+                "behind": documents(run.standing.behind),
+            }
         # Of all: what the fleet serves must not change meanwhile, and each host learns who has caught up.
         before = {host: fact["current"] for host, fact in run.facts.items()}
         run.lock()
@@ -90,21 +94,34 @@ def plan_catch_up(job: Job, chosen: Sequence[str]) -> dict[str, Any]:
     with running(replace(job, run_hooks=lambda *_: None), "catch-up") as run:
         meet(run, chosen)
     now = run.standing
-    behind = {host: debt for host, debt in now.behind.items() if host in chosen}
+    behind = {host: debt for host, debt in now.behind.items() if host in chosen and host not in run.skipped}
+    staying = {host: debt for host, debt in now.behind.items() if host not in behind}
     printer.info(f"Plan: catch-up of {job.target.app} on {job.target.environment} with {now.release}")
     for host, debt in behind.items():
         has = " (it has the release)" if host in run.facts and now.release in run.facts[host]["good"] else ""
         printer.info(f"  {host} {debt.sentence()}{has}")
     if not behind:
-        printer.info("  no host is behind")
+        printer.info(f"  {nobody_is_behind(staying)}")
+    for host, debt in staying.items():
+        printer.warn(f"{host} {debt.sentence()}; it stays behind")
     printer.info(f"\nNothing was changed. To do it: inv deploy --env {job.target.environment} --catch-up")
     return {
         "command": "plan",
         "environment": job.target.environment,
         "app": job.target.app,
         "release": now.release,
-        "catch_up": {host: debt.document() for host, debt in behind.items()},
+        "catch_up": documents(behind),
+        "behind": documents(staying),
     }
+
+
+def documents(behind: Mapping[str, Behind]) -> dict[str, dict[str, Any]]:
+    return {host: debt.document() for host, debt in behind.items()}
+
+
+def nobody_is_behind(staying: Collection[str]) -> str:
+    """Return why there is nothing to do, beside the hosts that stay behind: they are away, or not chosen."""
+    return "no chosen host that could be asked is behind" if staying else "no host is behind"
 
 
 def meet(run: Run, chosen: Sequence[str]) -> None:

@@ -285,7 +285,12 @@ def _finish(c: TaskContext, work: Any) -> None:
         raise
     c.printer.result(document)
     if document.get("result") == "nothing":
-        c.printer.success(f"no host is behind: {document['environment']} serves {document['release']}")
+        from handrail.deploy.catching_up import nobody_is_behind
+
+        staying = document["behind"]
+        c.printer.success(f"{nobody_is_behind(staying)}: {document['environment']} serves {document['release']}")
+        for host, debt in staying.items():
+            c.printer.warn(f"{host} {debt['sentence']}; it stays behind")
     if document.get("result") == "held":
         env = document["environment"]
         c.printer.success(

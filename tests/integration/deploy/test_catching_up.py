@@ -108,6 +108,13 @@ def test_catch_up_brings_what_the_others_serve_from_one_of_them_without_git_and_
     release(project, "two")
     switch_off(project, fleet[2])
     second = project.deploy("--skip-unreachable")
+    away = project.inv("deploy", "--env", "test", "--yes", "--json", "--catch-up", "--skip-unreachable")
+    assert (away.returncode, away.document["result"], list(away.document["behind"])) == (0, "nothing", [AWAY]), away
+    assert f"no chosen host that could be asked is behind: test serves {second['release']}" in away.stderr
+    assert f"{AWAY} was left out of {second['release']}" in away.stderr
+    planned = project.inv("deploy", "--env", "test", "--catch-up", "--plan", "--json", "--skip-unreachable")
+    assert (planned.document["catch_up"], list(planned.document["behind"])) == ({}, [AWAY]), planned
+    assert "no chosen host that could be asked is behind" in planned.stderr
     switch_on(project, fleet[2])
     # Neither this checkout nor today's settings are what the others serve.
     project.write("env/test.env", "GREETING=bye\n")
