@@ -125,6 +125,7 @@ def _hooks(root: Path, runner: Runner) -> Iterator[Diagnosis]:
 def _dotenv(root: Path, runner: Runner) -> Iterator[Diagnosis]:
     from handrail.setup.dotenv_file import is_ignored
 
+    yield from _tracked("dotenv-tracked", root, ".env", runner)
     if not is_ignored(root, runner):
         yield Diagnosis(
             "dotenv-not-ignored",
@@ -136,7 +137,23 @@ def _dotenv(root: Path, runner: Runner) -> Iterator[Diagnosis]:
         )
 
 
+def _tracked(code: str, root: Path, name: str, runner: Runner) -> Iterator[Diagnosis]:
+    from handrail.setup.dotenv_file import is_tracked
+
+    if is_tracked(root, runner, name):
+        yield Diagnosis(
+            code,
+            "error",
+            f"{name} is for secrets, and git has it: whoever has the repository has them",
+            name,
+            # No repair: what is in the history is known, so somebody has to change the secrets as well.
+            mend=f"git rm --cached {name}, commit that, and change each secret that was in it",
+        )
+
+
 def _secrets(root: Path, runner: Runner) -> Iterator[Diagnosis]:
+    from handrail.setup.dotenv_file import is_ignored
+
     for path in sorted((root / "env").glob("*.secrets.env")):
         name = path.relative_to(root).as_posix()
         mode = path.stat().st_mode & 0o777
@@ -149,8 +166,8 @@ def _secrets(root: Path, runner: Runner) -> Iterator[Diagnosis]:
                 mend=f"chmod 600 {name}",
                 repair=ModeChange(name, 0o600),
             )
-        ignored = runner.run(["git", "check-ignore", "--quiet", name], cwd=root, check=False)
-        if ignored.returncode == 1:
+        yield from _tracked("secrets-tracked", root, name, runner)
+        if not is_ignored(root, runner, name):
             yield Diagnosis(
                 "secrets-not-ignored",
                 "error",

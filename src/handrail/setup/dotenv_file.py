@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 _HEADER = f"# Your own values for development, made from {FILE}. Not in git.\n\n"
 
 
-def is_ignored(root: Path, runner: Runner) -> bool:
-    """Return whether git would leave ``.env`` alone; also true where there is no ``.env``, or no git."""
-    if not (root / ".env").is_file():
+def is_ignored(root: Path, runner: Runner, name: str = ".env") -> bool:
+    """Return whether a rule of git's leaves the file alone; also true where there is no such file, or no git."""
+    if not (root / name).is_file():
         return True
-    return runner.run(["git", "check-ignore", "--quiet", ".env"], cwd=root, check=False).returncode != 1
+    # Without --no-index a tracked file counts as not ignored, whatever the rules are.
+    argv = ["git", "check-ignore", "--no-index", "--quiet", name]
+    return runner.run(argv, cwd=root, check=False).returncode != 1
+
+
+def is_tracked(root: Path, runner: Runner, name: str = ".env") -> bool:
+    """Return whether the file is here and git has it; no rule keeps it out of commits then."""
+    return (root / name).is_file() and bool(runner.run(["git", "ls-files", "--", name], cwd=root, check=False).stdout)
 
 
 def make_dotenv(root: Path) -> str:

@@ -53,7 +53,7 @@ def run_setup(root: Path, project: Project, wishes: Wishes, runner: Runner, prin
         HandrailError: a step failed; names the step.
     """
     from handrail.errors import HandrailError
-    from handrail.setup.dotenv_file import is_ignored
+    from handrail.setup.dotenv_file import is_ignored, is_tracked
 
     check_prerequisites(project, wishes, runner, printer)
     for step in steps(root, project, wishes, runner, printer):
@@ -65,6 +65,8 @@ def run_setup(root: Path, project: Project, wishes: Wishes, runner: Runner, prin
             error.step = error.step or step.name
             raise
         printer.info(f"{step.name:<12} {time.monotonic() - started:5.1f} s  {said}")
+    if is_tracked(root, runner):
+        printer.warn(".env is for secrets and git has it: git rm --cached .env, and commit that")
     if not is_ignored(root, runner):
         printer.warn(".env is for secrets and git does not ignore it: add a line .env to .gitignore")
     printer.success("ready: inv --list shows what you can do, inv test is a good start")

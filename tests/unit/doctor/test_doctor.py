@@ -131,6 +131,28 @@ def test_files_with_secrets_that_others_or_git_could_see_are_errors_and_can_be_r
     assert left == set()
 
 
+@pytest.mark.security
+def test_a_file_with_secrets_that_git_has_is_told_of_and_gets_one_line_alone(root: Path) -> None:
+    (root / ".env").write_text("A=1\n")
+    (root / "env").mkdir()
+    secrets = root / "env" / "live.secrets.env"
+    secrets.write_text("KEY=1\n")
+    secrets.chmod(0o600)
+    subprocess.run(["git", "add", ".env", "env"], cwd=root, check=True)
+
+    def codes(*, repaired: bool) -> list[str]:
+        found = look_at_project(root, load_project(root), Runner())
+        if repaired:
+            mend(root, found, Runner())
+        return [each.code for each in found if each.level == "error"]
+
+    assert codes(repaired=True) == ["dotenv-tracked", "dotenv-not-ignored", "secrets-tracked", "secrets-not-ignored"]
+    assert codes(repaired=True) == ["dotenv-tracked", "secrets-tracked"]
+    assert (root / ".gitignore").read_text() == ".env\nenv/*.secrets.env\n"
+    subprocess.run(["git", "rm", "-q", "--cached", "-r", ".env", "env"], cwd=root, check=True)
+    assert codes(repaired=False) == []
+
+
 def test_a_part_that_cannot_be_looked_at_does_not_hide_the_others(root: Path) -> None:
     (root / "env").mkdir()
     (root / "env" / "example.env").write_text("NO_MACHINE_LINE=\n")

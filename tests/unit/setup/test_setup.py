@@ -112,6 +112,17 @@ def test_a_dotenv_that_git_would_take_is_a_warning(root: Path) -> None:
         assert any("git does not ignore it" in line for line in printer.lines("warn")) is warned
 
 
+def test_a_dotenv_that_git_has_is_a_warning(root: Path) -> None:
+    runner = FakeRunner()
+    runner.answer("git", "--version", stdout="git version 2.40.1")
+    runner.answer(sys.executable, "--version", stdout="Python 3.12.1")
+    runner.answer("uv", "--version", stdout="uv 0.9.9")
+    runner.answer("git", "ls-files", stdout=".env\n")
+    printer = RecordingPrinter()
+    run_setup(root, Project(app="shop"), Wishes(minimal=True), runner, printer)
+    assert any("git rm --cached .env" in line for line in printer.lines("warn"))
+
+
 def test_a_slow_step_says_what_it_does_while_it_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup_steps, "SLOW_SECONDS", 0.0)
     said = threading.Event()
