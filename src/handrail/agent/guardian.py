@@ -15,6 +15,8 @@ from handrail.agent.transaction import Transaction
 
 NAME = "handrail-guard"
 """What it is called in a list of processes: its command line is the agent's."""
+PAUSES = (1.0, 3.0, 6.0)
+"""Seconds from one try to return to the next: nobody else may be left to try."""
 
 
 class Guardian:
@@ -107,7 +109,7 @@ def guard(folder):
         if decision in ("commit", "hold") or now.get("step") == "held" or now.get("deploy") != state["deploy"]:
             return
         if decision == "return":
-            transaction.perform_return(read_text(transaction.path("reason")) or "told to")
+            go_back(transaction, read_text(transaction.path("reason")) or "told to")
             return
         try:
             mark = os.stat(transaction.path("lease")).st_mtime_ns
@@ -117,7 +119,20 @@ def guard(folder):
         if mark != seen:
             seen, heard = mark, time.monotonic()
         if time.monotonic() - heard > lease:
-            if transaction.decide("return") == "return":
-                transaction.perform_return("the lease of %.0f s ran out without a word from the client" % lease)
+            go_back(transaction, "the lease of %.0f s ran out without a word from the client" % lease)
             return
         time.sleep(0.05)
+
+
+def go_back(transaction, reason):
+    """Return, unless somebody has decided otherwise; what may pass, as a full disk or a limit, gets some time."""
+    for pause in (*PAUSES, None):
+        try:
+            if (transaction.decision() or transaction.decide("return")) == "return":
+                transaction.perform_return(reason, is_last=pause is None)
+            return
+        except Exception as error:
+            if pause is None:
+                raise
+            os.write(2, ("%s: %s; trying again\n" % (type(error).__name__, error)).encode("utf-8", "replace"))
+            time.sleep(pause)

@@ -111,12 +111,15 @@ class Transaction:
         sync(self.app.folder)
         remove_tree(done)
 
-    def perform_return(self, reason):
-        """Bring back the release that served before; idempotent. Returns the outcome that it recorded."""
-        with self.acting():
-            return self.perform_return_alone(reason)
+    def perform_return(self, reason, is_last=True):
+        """Bring back the release that served before; idempotent. Returns the outcome that it recorded.
 
-    def perform_return_alone(self, reason):
+        ``is_last``: record a failure, whatever it is; else one that may pass is raised, and its caller tries again.
+        """
+        with self.acting():
+            return self.perform_return_alone(reason, is_last)
+
+    def perform_return_alone(self, reason, is_last):
         began = time.monotonic()
         state = self.state()
         previous = state.get("from") or ""
@@ -136,25 +139,30 @@ class Transaction:
                 self.spare(service.install)
                 service = instances.service(goal)
                 if not service.look(previous)["ok"]:
-                    service.restart()
+                    self.spare(service.restart)
                 report = service.wait_until_healthy(previous)
                 if not report["ok"]:
                     outcome["ok"], outcome["why"] = False, report["why"]
                 if instances.proxy and state.get("proxy"):
-                    instances.proxy.restore(state["proxy"])
+                    self.spare(lambda: instances.proxy.restore(state["proxy"]))
             elif service and service.is_installed():
                 if service.pid():
                     service.stop()
                 # Nothing served before: what was refused must not start with the host.
                 service.retire()
             if state.get("workers") is not None:
-                bring(self.app, state["workers"], previous)
+                self.spare(lambda: bring(self.app, state["workers"], previous))
             else:
                 # Nobody has touched them yet, but what ended meanwhile was started again from the new link.
-                bring_back(self.app, previous)
+                self.spare(lambda: bring_back(self.app, previous))
             if schema and outcome["ok"]:
                 outcome["ok"], outcome["why"] = False, schema
-        except (Refused, OSError) as error:
+        except Refused as error:
+            outcome["ok"], outcome["why"] = False, str(error)
+        except Exception as error:
+            # Also a RuntimeError, as of a thread that a limit of processes did not let start: it has to be told, too.
+            if not is_last:
+                raise
             outcome["ok"], outcome["why"] = False, str(error)
         entry = entry_of(
             state, to=previous or None, result="returned" if outcome["ok"] else "return-failed", reason=reason
@@ -180,16 +188,16 @@ class Transaction:
         if old.spec["port"] == new.spec["port"]:
             new.retire()
         if not old.look(previous)["ok"]:
-            old.restart()
+            self.spare(old.restart)
         report = old.wait_until_healthy(previous)
         if not report["ok"]:
             outcome["ok"], outcome["why"] = False, report["why"]
         # Also where it seems to point there: a reload may have been cut off.
         if instances.proxy:
             if state.get("proxy"):
-                instances.proxy.restore(state["proxy"])
+                self.spare(lambda: instances.proxy.restore(state["proxy"]))
             else:
-                instances.proxy_for(live).point(live)
+                self.spare(lambda: instances.proxy_for(live).point(live))
             # What visitors have asked of it by now, it still answers.
             new.drain(instances.spec.get("drain", 0.0))
         new.retire()

@@ -10,12 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from handrail.agent import ballast, compiled, transaction
+from handrail.agent import ballast, compiled, guardian, transaction, workers
 from handrail.agent.app import App
 from handrail.agent.files import remove_tree
 from handrail.agent.transaction import Transaction
 
 pytestmark = pytest.mark.unit
+
+NEW_WORKER = {"name": "shop-worker", "files": [], "retire": [], "forget": [], "stop_timeout": 0}
+"""A background process that only the release has which is given up."""
 
 
 @pytest.fixture
@@ -95,6 +98,7 @@ def test_a_host_with_a_full_disk_decides_and_returns(
     app: App, activated: Transaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decide, switch, record = activated.try_to_decide, app.switch, app.record
+    write = workers.write_workers
     folder = activated.path("ballast")
 
     def on_full_disk(work, pieces):  # type: ignore[no-untyped-def]
@@ -102,10 +106,54 @@ def test_a_host_with_a_full_disk_decides_and_returns(
 
     monkeypatch.setattr(activated, "try_to_decide", on_full_disk(decide, 1))
     monkeypatch.setattr(app, "switch", on_full_disk(switch, 2))
-    monkeypatch.setattr(app, "record", on_full_disk(record, 3))
+    monkeypatch.setattr(workers, "write_workers", on_full_disk(write, 3))
+    monkeypatch.setattr(app, "record", on_full_disk(record, 4))
+    activated.update(workers={})
+    write(app, {"shop-worker": NEW_WORKER})
     assert activated.decide("return") == "return"
     assert activated.perform_return("the lease ran out")["ok"]
     assert app.current_release() == "1-abc"
     assert app.history()[-1]["result"] == "returned"
     assert app.is_complete("2-def"), "the ballast was enough"
+    assert workers.installed_workers(app) == {}
     assert json.loads(Path(activated.path("state.json")).read_text())["step"] == "returned"
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let no thread start, as a limit of processes does, so many times."""
+    left = [RuntimeError("can't start new thread")] * times
+
+    def bring(*_: object) -> None:
+        if left:
+            raise left.pop()
+
+    monkeypatch.setattr(transaction, "bring", bring)
+    monkeypatch.setattr(guardian, "PAUSES", (0.0, 0.0))
+
+
+def test_a_guardian_tries_again_what_may_pass(
+    app: App, activated: Transaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activated.update(workers={}, lease=0)
+    refusing(monkeypatch, 2)
+    guardian.guard(app.folder)
+    assert activated.state()["outcome"]["ok"]
+    assert [entry["result"] for entry in app.history()] == ["returned"]
+
+
+def test_a_guardian_that_cannot_return_says_so_whatever_the_error(
+    app: App, activated: Transaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activated.update(workers={}, lease=0)
+    refusing(monkeypatch, 3)
+    guardian.guard(app.folder)
+    outcome = activated.state()["outcome"]
+    assert (outcome["ok"], outcome["why"]) == (False, "can't start new thread")
+    assert [entry["result"] for entry in app.history()] == ["return-failed"]
+
+
+def test_a_guardian_tries_no_return_that_somebody_else_has_decided_against(app: App, activated: Transaction) -> None:
+    activated.update(lease=0)
+    activated.decide("commit")
+    guardian.go_back(activated, "the lease ran out")
+    assert app.current_release() == "2-def"
