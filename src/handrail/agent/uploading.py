@@ -27,7 +27,9 @@ def begin(agent, request, _payload):
         # Resumed. After a return the release is still whole: its way goes on from "prepared".
         if left["step"] == "returned":
             transaction.forget("decision", "lease", "reason")
-            left = transaction.update(step="migrated" if left.get("migrate_ran") else "prepared", outcome=None)
+            step = "migrated" if left.get("migrate_ran") else "prepared"
+            # Which background processes run now, its own activation finds out.
+            left = transaction.update(step=step, outcome=None, workers=None)
         return {"state": public_state(left), "swept": []}
     if left and left["step"] != "returned":
         end_held(agent.app, left)

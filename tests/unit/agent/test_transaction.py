@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from handrail.agent import ballast, compiled, guardian, transaction, workers
+from handrail.agent import ballast, compiled, guardian, transaction, uploading, workers
 from handrail.agent.app import App
 from handrail.agent.files import remove_tree
 from handrail.agent.transaction import Transaction
@@ -157,3 +157,11 @@ def test_a_guardian_tries_no_return_that_somebody_else_has_decided_against(app: 
     activated.decide("commit")
     guardian.go_back(activated, "the lease ran out")
     assert app.current_release() == "2-def"
+
+
+def test_a_resumed_deploy_forgets_the_background_processes_of_its_first_try(app: App, activated: Transaction) -> None:
+    activated.update(step="returned", outcome={"ok": True}, workers={"shop-worker": NEW_WORKER})
+    agent = SimpleNamespace(app=app, lock_fd=0)
+    uploading.begin(agent, {"state": {"deploy": "d2"}}, b"")
+    state = activated.state()
+    assert (state["step"], state["workers"]) == ("prepared", None)
