@@ -6,6 +6,7 @@ import re
 import sys
 
 from handrail.agent.commands import run
+from handrail.agent.files import read_text
 
 # Of Python 3: those that a host may have, and years of those to come.
 MINORS = range(6, 40)
@@ -33,6 +34,11 @@ def libc_version():
         match = re.search(r"Version (\S+)", "\n".join(lines))
         return "musl", match.group(1) if match else ""
     return "", ""
+
+
+def boot_id():
+    """Return what is another one after each start of this host; "" where the kernel does not tell."""
+    return read_text("/proc/sys/kernel/random/boot_id").strip()
 
 
 def find_pythons():

@@ -8,7 +8,7 @@ import threading
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.files import inside, remove_tree, write_atomic
 from handrail.agent.locking import must_hold_lock
-from handrail.agent.machine import find_program, find_pythons
+from handrail.agent.machine import boot_id, find_program, find_pythons
 from handrail.agent.refusal import Refused
 from handrail.agent.schema import crossed, declared_irreversible, run_migration, state_of
 from handrail.agent.transaction import Transaction
@@ -20,19 +20,21 @@ def prepare(agent, request, _payload):
     release = request["release"]
     folder = agent.app.release(release)
     transaction = Transaction(agent.app)
-    is_ready = transaction.state().get("step") in ("prepared", "migrated")
+    state, boot = transaction.state(), boot_id()
+    # The journal is flushed at once, the release in the background: after a power cut the one may lie about the other.
+    is_ready = state.get("step") in ("prepared", "migrated") and state.get("boot") == boot
     # The same id is the same content: one that is good, and may be serving right now, is never taken apart.
-    if agent.app.is_complete(release) and (is_ready or release in agent.app.good_releases()):
-        if not is_ready:
-            transaction.update(step="prepared")
-        return {"reused": True}
-    agent.app.delete(release)
-    fill(agent, folder, request, place_shared)
-    transaction.update(step="prepared")
-    # The data must be on the disk before a switch points at it; it gets there while others still prepare.
+    is_reused = agent.app.is_complete(release) and (is_ready or release in agent.app.good_releases())
+    if not is_reused:
+        agent.app.delete(release)
+        fill(agent, folder, request, place_shared)
+    if not (is_reused and is_ready):
+        transaction.update(step="prepared", boot=boot)
+    # The data must be on the disk before a switch points at it, also where the agent that wrote it was killed; it gets
+    # there while others still prepare.
     agent.syncing = threading.Thread(target=os.sync, daemon=True)
     agent.syncing.start()
-    return {"reused": False}
+    return {"reused": is_reused}
 
 
 def fill(agent, folder, request, share):

@@ -774,6 +774,26 @@ def test_a_resumed_deploy_keeps_what_was_prepared(connect: Callable[[], Client],
     assert serves(app) == "1-abc"
 
 
+def test_a_resumed_deploy_makes_again_what_was_prepared_before_the_host_was_started_anew(
+    connect: Callable[[], Client], app: Path
+) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    client.prepare("1-abc", {"a": b"a"})
+    client.kill()
+    # The object and the release's file are one; a power cut took what had not been flushed.
+    (app / "releases/1-abc/a").chmod(0o644)
+    (app / "releases/1-abc/a").write_bytes(b"")
+    journal = json.loads((app / "tx/state.json").read_text())
+    (app / "tx/state.json").write_text(json.dumps({**journal, "boot": "another"}))
+    other = connect()
+    other.lock()
+    other.begin("1-abc", "d1")
+    other.prepare("1-abc", {"a": b"a"})
+    assert (app / "releases/1-abc/a").read_bytes() == b"a"
+
+
 def test_a_line_of_history_that_a_power_cut_halved_is_skipped(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
     client.lock()
