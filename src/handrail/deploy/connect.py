@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.deploy.known_hosts import trust
 from handrail.errors import PreflightError, UnreachableError
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ ATTEMPTS = 4
 # A connection that ends is told by us; Paramiko's own threads would write their tracebacks to the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 KEY_VARIABLE = "DEPLOY_SSH_KEY"
-KNOWN_HOSTS_VARIABLE = "DEPLOY_KNOWN_HOSTS"
 
 
 # Hosts behind one jump host log in through its one sshd, which counts them all: MaxStartups begins to refuse at ten.
@@ -114,7 +114,13 @@ class _TransientError(Exception):
 def _open(host: str, target: Target, root: Path) -> fabric.Connection:
     import paramiko
 
-    connection = _connection(host, target, root)
+    try:
+        connection = _connection(host, target, root)
+    except OSError as error:
+        raise _unusable(host, error) from None
+    except (ValueError, RuntimeError) as error:
+        # A port that is no number, a file in the home of nobody.
+        raise _refuse(host, f"ssh_config cannot be used: {error}", "") from None
     try:
         with _place_at_gateway(connection.ssh_config.get("proxyjump") or ""):
             connection.open()
@@ -146,8 +152,7 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
         raise _away(host, f"{connection.host}: {error.strerror}") from None
     except OSError as error:
         # An unreadable key file, or no route.
-        reason = (error.strerror or str(error)).lower()
-        raise _refuse(host, f"{error.filename}: {reason}" if error.filename else reason, "") from None
+        raise _unusable(host, error) from None
     except ValueError as error:
         raise _refuse(host, str(error), "") from None
     transport = connection.transport
@@ -166,6 +171,11 @@ def _place_at_gateway(gateway: str) -> AbstractContextManager[object]:
 
 def _refuse(host: str, message: str, next_step: str) -> PreflightError:
     return PreflightError(f"{host}: cannot connect: {message}", host=host, step="connect", next_step=next_step)
+
+
+def _unusable(host: str, error: OSError) -> PreflightError:
+    reason = (error.strerror or str(error)).lower()
+    return _refuse(host, f"{error.filename}: {reason}" if error.filename else reason, "")
 
 
 def _away(host: str, message: str) -> UnreachableError:
@@ -230,7 +240,12 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
     class RefuseUnknownKey(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         """An unknown key is refused with what is needed to trust it."""
 
+        def __init__(self, revoked: frozenset[bytes]) -> None:
+            self.revoked = revoked
+
         def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
+            if key.asbytes() in self.revoked:
+                raise _refuse(host, f"known_hosts says that the host key is revoked: {_fingerprint(key)}", "")
             place = target.known_hosts or "~/.ssh/known_hosts"
             name, _, port = hostname.strip("[").partition("]:")
             scan = f"ssh-keyscan{' -p ' + port if port else ''} {shlex.quote(name)} >> {place}"
@@ -245,7 +260,6 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self.client.set_missing_host_key_policy(RefuseUnknownKey())
             named = self.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts")
             # One quoted path may hold spaces; several paths are separated by them.
             paths = [named] if Path(named).expanduser().is_file() else named.split()
@@ -253,10 +267,8 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
             if target.known_hosts:
                 files.insert(0, root / target.known_hosts)
             name = self.host if self.port == 22 else f"[{self.host}]:{self.port}"
-            for path in files:
-                if path.is_file():
-                    _trust_keys_of(self.client, name, path)
-            _trust_given_keys(self.client)
+            revoked = trust(self.client.get_host_keys(), name, files)
+            self.client.set_missing_host_key_policy(RefuseUnknownKey(revoked))
 
         def get_gateway(self) -> Any:
             jump = self.ssh_config.get("proxyjump") or "none"
@@ -292,24 +304,6 @@ def _transport(*args: Any, **kwargs: Any) -> Any:
     return transport
 
 
-def _trust_keys_of(client: Any, name: str, path: Path) -> None:
-    """Trust what a known_hosts file holds for this name; what an earlier file holds for it comes first."""
-    facts = path.stat()
-    known = _known_hosts(str(path), facts.st_mtime_ns, facts.st_size).lookup(name) or {}
-    keys = client.get_host_keys()
-    trusted = keys.lookup(name) or {}
-    for kind in [kind for kind in known if kind not in trusted]:
-        keys.add(name, kind, known[kind])
-
-
-@lru_cache(maxsize=16)
-def _known_hosts(path: str, _changed: int, _size: int) -> Any:
-    """Return a known_hosts file, read once: a fleet of a hundred hosts has a hundred lines or more in it."""
-    import paramiko
-
-    return paramiko.HostKeys(path)
-
-
 def _given_key() -> Any:
     """Return the private key whose text the variable ``DEPLOY_SSH_KEY`` holds, or None.
 
@@ -336,23 +330,3 @@ def _given_key() -> Any:
         f"{KEY_VARIABLE} holds no private key (expected Ed25519, ECDSA or RSA, beginning with -----BEGIN)",
         next_step=f"put the whole file into it, such as: gh secret set {KEY_VARIABLE} < deploy_key",
     )
-
-
-def _trust_given_keys(client: Any) -> None:
-    """Trust the host keys that the variable ``DEPLOY_KNOWN_HOSTS`` holds, as lines of a known_hosts file."""
-    from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
-
-    for number, line in enumerate(os.environ.get(KNOWN_HOSTS_VARIABLE, "").splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            entry = HostKeyEntry.from_line(line)
-        except InvalidHostKey:
-            entry = None
-        if entry is None or entry.key is None:
-            raise PreflightError(
-                f"{KNOWN_HOSTS_VARIABLE}: line {number} is no line of a known_hosts file",
-                next_step="ssh-keyscan HOST prints such lines; compare the fingerprint before you trust one",
-            )
-        for name in entry.hostnames:
-            client.get_host_keys().add(name, entry.key.get_name(), entry.key)

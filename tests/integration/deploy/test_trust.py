@@ -47,7 +47,7 @@ def test_ci_deploys_with_a_key_and_host_keys_that_are_only_variables(new_project
         "DEPLOY_KNOWN_HOSTS": (client / "known_hosts").read_text(),
     }
     (client / "ssh_config").write_text("".join(f"{x}\n" for x in config.splitlines() if "IdentityFile" not in x))
-    (client / "known_hosts").write_text("")
+    (client / "known_hosts").write_bytes(b"# M\xfcller's\nhost-a ssh-ed25519 AAAAC\n")  # passed over, as ssh does
     done = project.inv("deploy", "--env", "test", "--yes", "--json", env=given)
     assert done.returncode == 0, done
     assert project.served() == ["one"]
