@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -170,6 +171,27 @@ def test_neighbours_and_the_main_branch_are_found(repository: Repository) -> Non
     found = facts(root).existing
     assert (found.workflows, found.dockerfile, found.compose) == (("test.yml",), "Dockerfile", "compose.yaml")
     assert (found.hooks, found.branch, found.is_git) == (".pre-commit-config.yaml", "master", True)
+
+
+def test_the_main_branch_is_found_from_another_working_tree(repository: Repository, tmp_path: Path) -> None:
+    root = repository({"a.txt": ""})
+    (root / ".git").rmdir()
+    there = tmp_path / "there"
+
+    def git(*words: str) -> None:
+        argv = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@example.org", *words]
+        subprocess.run(argv, check=True, capture_output=True)
+
+    git("init", "-b", "master")
+    git("commit", "--allow-empty", "-m", "first")
+    git("worktree", "add", "-b", "feature", str(there))
+    assert (facts(there).existing.branch, facts(there).existing.is_git) == ("master", True)
+    git("branch", "-m", "master", "trunk")
+    git("update-ref", "refs/remotes/origin/trunk", "trunk")
+    git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    assert facts(there).existing.branch == "trunk"
+    git("symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
+    assert facts(there).existing.branch == "feature"
 
 
 @pytest.mark.parametrize(

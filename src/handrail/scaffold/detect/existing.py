@@ -29,7 +29,7 @@ def find_existing(root: Path, name: str) -> Existing:
 
 
 def _starts_others_alone(compose: Path, name: str) -> bool:
-    text = compose.read_text("utf-8", "replace")
+    text = _text(compose)
     images = {re.split(r"[:@]", image.rpartition("/")[2])[0].lower() for image in _IMAGE.findall(text)}
     return not _BUILDS.search(text) and name.lower() not in images
 
@@ -40,20 +40,31 @@ def _first(root: Path, names: tuple[str, ...]) -> str:
 
 def _branch(root: Path) -> str:
     """Return the remote's main branch, else ``main`` or ``master`` where they exist, else the present one."""
-    git = root / ".git"
-    if named := _ref(git / "refs" / "remotes" / "origin" / "HEAD"):
+    own, common = _git_folders(root)
+    if named := _ref(common / "refs" / "remotes" / "origin" / "HEAD"):
         return named
-    packed = git / "packed-refs"
-    known = packed.read_text("utf-8", "replace") if packed.is_file() else ""
+    known = _text(common / "packed-refs")
     for name in ("main", "master"):
-        if (git / "refs" / "heads" / name).is_file() or f" refs/heads/{name}\n" in known:
+        if (common / "refs" / "heads" / name).is_file() or f" refs/heads/{name}\n" in known:
             return name
-    return _ref(git / "HEAD") or "main"
+    return _ref(own / "HEAD") or "main"
+
+
+def _git_folders(root: Path) -> tuple[Path, Path]:
+    """Return where git keeps what is of this working tree alone, and what all trees of the repository share."""
+    own = root / ".git"
+    if own.is_file():  # `git worktree add`, or a submodule
+        own = root / _text(own).removeprefix("gitdir:").strip()
+    return own, own / _text(own / "commondir").strip()
 
 
 def _ref(path: Path) -> str:
+    match = _HEAD.match(_text(path))
+    return match[1] if match else ""
+
+
+def _text(path: Path) -> str:
     try:
-        match = _HEAD.match(path.read_text("utf-8", "replace"))
+        return path.read_text("utf-8", "replace")
     except OSError:
         return ""
-    return match[1] if match else ""
