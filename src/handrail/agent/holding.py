@@ -23,7 +23,8 @@ def hold(agent, request, _payload):
     service = Instances(agent.app, state.get("service")).service(state["goal"])
     with transaction.acting():
         transaction.update(
-            held={"who": request["who"], "since": time.time(), "slot": state["goal"], "port": service.spec["port"]}
+            held={"who": request["who"], "since": time.time(), "slot": state["goal"], "port": service.spec["port"]},
+            missing=request.get("missing") or {},
         )
     if transaction.decide("hold") != "hold":
         raise Refused("returned", "this host has already decided to %s" % transaction.decision())

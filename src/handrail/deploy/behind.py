@@ -157,7 +157,7 @@ def to_remember(run: Run) -> dict[str, dict[str, Any]]:
     """Return what the hosts of a run that ends well are to remember: who was left out, and who still is."""
     now, why = run.standing, {**run.skipped, **run.left_out}
     brought = [host for host in run.fleet.hosts if host not in why]
-    missing = {host: fact for host, fact in debts(now).items() if host not in brought}
+    missing = {host: fact for host, fact in {**run.owed, **debts(now)}.items() if host not in brought}
     for host in why:
         serves = run.previous.get(host) or (now.behind[host].serves if host in now.behind else now.release)
         fact = {"release": run.release, "kind": run.kind, "since": run.started, "serves": serves, "why": why[host]}

@@ -33,17 +33,20 @@ def promote(job: Job) -> dict[str, Any]:
         # Again: before the lock, somebody else may have ended it.
         state = held_everywhere(run.facts, job.target.environment)
         run.deploy, run.release, run.commit_sha = state["deploy"], state["release"], state["commit"]
-        note_held_migration(run)
+        note_what_was_held(run)
         run.begun = True
         run.roll_out()
         run.finish()
         return {**document(run, "good"), "bundle": state["bundle"], "held": state["held"]}
 
 
-def note_held_migration(run: Run) -> None:
-    """Remember what the held deploy's migration has done: one host ran it, and a failure or a rollback asks for it."""
+def note_what_was_held(run: Run) -> None:
+    """Take over what the held deploy has left to remember: what its migration did, and who was left out."""
     held = [fact["transaction"] for fact in run.facts.values()]
+    # One host ran it, and a failure or a rollback asks for it.
     run.note_migration(next((state for state in held if state.get("migrate_ran")), {}))
+    for state in held:
+        run.owed.update(state.get("missing") or {})
 
 
 def held_everywhere(facts: Mapping[str, Mapping[str, Any]], env: str) -> dict[str, Any]:
@@ -58,10 +61,15 @@ def held_everywhere(facts: Mapping[str, Mapping[str, Any]], env: str) -> dict[st
         raise PreflightError(f"no host of {env} holds a release", next_step=f"inv deploy --env {env} --hold makes one")
     deploys = {state["deploy"] for state in held.values()}
     if len(held) < len(states) or len(deploys) > 1:
+        next_step = f"inv deploy --env {env} --hold brings one to all; --abort ends what is held"
+        left_out = {host for state in held.values() for host in state.get("missing") or {}}
+        if len(deploys) == 1 and left_out.issuperset(states.keys() - held.keys()):
+            # As the hold was told to: they are brought along afterwards.
+            next_step = f"inv promote --env {env} --hosts {','.join(held)} goes on without them; {next_step}"
         raise PreflightError(
             f"the hosts of {env} do not hold the same release",
             step="promote",
-            next_step=f"inv deploy --env {env} --hold brings one to all; --abort ends what is held",
+            next_step=next_step,
             host_states={host: held_line(state) if host in held else "holds none" for host, state in states.items()},
         )
     return dict(next(iter(held.values())))

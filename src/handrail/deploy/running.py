@@ -88,6 +88,8 @@ class Run:
     """Hosts that kept the new release although the run failed, because they could not be brought back from it."""
     standing: Standing = field(default_factory=Standing)
     """What the fleet served when it was met, and which hosts did not."""
+    owed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What is to be remembered of the hosts that were left out when the release was held, by host."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Hosts that could not be reached and were left out, each with the reason."""
     failures: dict[str, HandrailError] = field(default_factory=dict)
@@ -342,14 +344,15 @@ class Run:
 
     def hold(self) -> None:
         """Leave the verified release beside the old one; from here on no lease runs on any host."""
+        missing = to_remember(self)
+
+        def work(session: Session) -> None:
+            times = self.times(session.host, "hold")
+            session.call("hold", deploy=self.deploy, who=who(), times=times, missing=missing)
+
         # An interrupt between two hosts would leave some that hold it and some that do not.
         with uninterruptible():
-            self.step(
-                "hold",
-                lambda session: session.call(
-                    "hold", deploy=self.deploy, who=who(), times=self.times(session.host, "hold")
-                ),
-            )
+            self.step("hold", work)
 
     def drain(self) -> None:
         """Stop what no longer serves. The release is committed: a failure here is a warning."""

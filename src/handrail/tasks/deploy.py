@@ -88,15 +88,21 @@ def deploy(
 @task(
     group="deploy",
     example="inv promote --env staging",
-    help={"env": _ENV, "yes": _YES, "hosts": _HOSTS, "wait": _WAIT, "json": _JSON},
+    help={"env": _ENV, "yes": _YES, "hosts": _HOSTS, "wait": _WAIT, "skip_unreachable": _SKIP, "json": _JSON},
 )
 def promote(
-    c: TaskContext, env: str, yes: bool = False, hosts: str = "", wait: float = 0.0, json: bool = False
+    c: TaskContext,
+    env: str,
+    yes: bool = False,
+    hosts: str = "",
+    wait: float = 0.0,
+    skip_unreachable: bool = False,
+    json: bool = False,
 ) -> None:
     """Send the traffic to what deploy --hold left waiting."""
     from handrail.deploy.run import Options, run_promote
 
-    options = Options(environment=env, hosts=hosts, yes=yes, wait=wait)
+    options = Options(environment=env, hosts=hosts, yes=yes, wait=wait, skip_unreachable=skip_unreachable)
     _finish(c, lambda: run_promote(c.root, options, c.printer))
 
 
@@ -299,6 +305,10 @@ def _finish(c: TaskContext, work: Any) -> None:
         )
         if document["irreversible"]:
             c.printer.warn(f"{_cannot_be_undone(document)}, also after --abort")
+        for host, why in document["left_out"].items():
+            c.printer.warn(
+                f"{host} was left out, and is remembered with the promotion: {why.removeprefix(f'{host}: ')}"
+            )
         c.printer.info(f"To look at it: inv status --env {env}")
         c.printer.info(f"To send it the traffic: inv promote --env {env}   To end it: inv deploy --env {env} --abort")
     if document.get("result") == "good":

@@ -128,13 +128,25 @@ def test_what_is_held_ends_with_abort_the_next_deploy_or_a_rollback(project, con
     assert held(project) == [None, None]
 
 
-def test_hosts_that_hold_different_things_are_not_promoted(project) -> None:
+def test_hosts_that_hold_different_things_are_not_promoted_together(project) -> None:
     project.release("two")
-    project.deploy("--hold", "--hosts", project.hosts[0].name)
+    first, away = project.hosts
+    config, block = project.folder / "client" / "ssh_config", away.ssh_config()
+    known = config.read_text()
+    config.write_text(known.replace(block, block.replace(f"Port {away.port}\n", "Port 1\n")))
+    done = project.inv("deploy", "--env", "test", "--yes", "--hold", "--skip-unreachable")
+    assert done.returncode == 0, done
+    assert f"{away.name} was left out, and is remembered with the promotion: " in done.stderr
+    config.write_text(known)
     document = promote(project, expect=3)
     assert "do not hold the same release" in document["error"]["message"]
     assert served(project) == ["one", "one"]
     assert held(project)[0] is not None, "nothing was changed"
+    done = project.inv("promote", "--env", "test", "--hosts", first.name)
+    assert done.returncode == 0, done
+    assert f"{away.name} was left out and must catch up" in done.stderr
+    assert served(project) == ["two", "one"]
+    assert project.status()["left_out"][away.name]["why"]
 
 
 def test_a_promotion_whose_client_dies_returns_and_forgets_what_was_held(project) -> None:

@@ -136,6 +136,7 @@ def a_run(now: Any, brought: list[str], **changes: Any) -> Any:
         "skipped": {},
         "left_out": {},
         "fleet": SimpleNamespace(hosts=brought),
+        "owed": {},
         "previous": dict.fromkeys(brought, "2-b"),
         "release": "3-c",
         "kind": "deploy",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from handrail.deploy import running
+from handrail.deploy.behind import Standing
+from handrail.deploy.fleet import Fleet
 from handrail.deploy.promote import promote
-from handrail.deploy.running import Job
-from handrail.errors import DeployReturnedError, TaskFailedError
+from handrail.deploy.running import Job, Run
+from handrail.errors import DeployReturnedError, PreflightError, TaskFailedError, UnreachableError
 from handrail.tasks.deploy import _finish
 from handrail.testing import RecordingPrinter
 
@@ -34,17 +36,23 @@ class FakeSession:
 
     is_open, bytes_sent, channels = True, 0, 1
 
+    held: ClassVar[dict[str, Any]] = {"a": MIGRATED, "b": HELD}
+    away: ClassVar[set[str]] = set()
+    told: ClassVar[dict[tuple[str, str], dict[str, Any]]] = {}
+
     def __init__(self, host: str, *_: Any, **__: Any) -> None:
         self.host = host
-        self.last = ""
 
     def open(self) -> dict[str, Any]:
+        if self.host in self.away:
+            raise UnreachableError(f"{self.host}: no answer within 10 s", host=self.host)
         return {
             "current": "1-a", "good": ["1-a"], "history": [], "scale": {}, "number": 2,
-            "transaction": MIGRATED if self.host == "a" else HELD,
+            "transaction": self.held[self.host],
         }  # fmt: skip
 
     def call(self, op: str, **request: Any) -> dict[str, Any]:
+        self.told[self.host, op] = request
         if op == "lock":
             state = self.open()
             return {**state, "taken": True, "recovered": "", "left": "", "newest": None}
@@ -67,12 +75,13 @@ class FakeSession:
 
 @pytest.fixture(autouse=True)
 def _hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeSession, "told", {})
     monkeypatch.setattr(running, "Session", FakeSession)
     monkeypatch.setattr(running, "service_for", lambda *_: None)
 
 
-def job(**facts: Any) -> Job:
-    return Job(TARGET, Path(), RecordingPrinter(), list(TARGET.hosts), **facts)
+def job(*hosts: str, **facts: Any) -> Job:
+    return Job(TARGET, Path(), RecordingPrinter(), list(hosts or TARGET.hosts), **facts)
 
 
 def test_a_good_promotion_tells_what_the_held_migration_did() -> None:
@@ -97,5 +106,37 @@ def test_a_release_that_is_held_warns_of_what_it_did_that_cannot_be_undone() -> 
     printer = RecordingPrinter()
     told = {"environment": "test", "release": "2-b", "previous": "1-a", "seconds": 1.0, "irreversible": ["0002_drop"]}
     c: Any = SimpleNamespace(printer=printer)
-    _finish(c, lambda: {**told, "result": "held", "left_out": {}})
+    _finish(c, lambda: {**told, "result": "held", "left_out": {"b": "b: no answer within 10 s"}})
     assert "0002_drop ran and cannot be undone" in printer.text
+    assert "b was left out, and is remembered with the promotion: no answer within 10 s" in printer.text
+
+
+OWED = {"b": {"release": "2-b", "kind": "deploy", "since": 2.0, "serves": "1-a", "why": "b: no answer"}}
+
+
+def test_who_is_left_out_of_a_hold_is_told_to_the_hosts_that_hold_it() -> None:
+    with Fleet(TARGET, Path(), ["a"], FakeSession) as fleet:  # type: ignore[arg-type]
+        run = Run(job(hold=True), fleet, "deploy", release="2-b", skipped={"b": "b: no answer"})
+        run.started, run.standing = 2.0, Standing("1-a")
+        run.hold()
+    assert FakeSession.told["a", "hold"]["missing"] == OWED
+
+
+def test_a_promotion_remembers_who_was_left_out_of_the_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeSession, "held", {"a": {**MIGRATED, "missing": OWED}, "b": None})
+    with pytest.raises(PreflightError, match="do not hold the same release") as refused:
+        promote(job())
+    assert refused.value.next_step.startswith("inv promote --env test --hosts a goes on without them; ")
+    assert promote(job("a"))["behind"] == OWED
+    assert FakeSession.told["a", "commit"]["missing"] == OWED
+
+
+@pytest.mark.parametrize("owed", [OWED, {}], ids=["and was left out of the hold", "since it holds the release"])
+def test_a_promotion_may_leave_a_host_out_that_is_away(monkeypatch: pytest.MonkeyPatch, owed: dict[str, Any]) -> None:
+    monkeypatch.setattr(FakeSession, "held", {"a": {**MIGRATED, "missing": owed}})
+    monkeypatch.setattr(FakeSession, "away", {"b"})
+    with pytest.raises(PreflightError, match="b: no answer"):
+        promote(job())
+    behind = promote(job(skip_unreachable=True))["behind"]
+    assert (behind["b"]["release"], behind["b"]["serves"]) == ("2-b", "1-a")
+    assert FakeSession.told["a", "commit"]["missing"] == behind
