@@ -57,16 +57,30 @@ def gate_problems(shop: Workshop, bundle: Bundle) -> list[str]:
     return []
 
 
-def ask_approval(shop: Workshop, verb: str) -> bool:
+def ask_approval(shop: Workshop, verb: str) -> None:
     """Have the environment's name typed where it is declared with ``approval = true``; ``--yes`` stands for it.
 
-    Returns:
-        whether a person was asked, and agreed.
+    Raises:
+        PreflightError: it was not typed.
     """
-    if not shop.target.approval or shop.options.yes:
-        return False
-    demand_word(shop, verb)
-    return True
+    if shop.target.approval and not shop.options.yes:
+        demand_word(shop, verb)
+
+
+def confirm_rollback(shop: Workshop, goal: str, migrations: dict[str, list[str]]) -> None:
+    """Have a person agree to a rollback across migrations, also who approved of it before knowing of them.
+
+    Raises:
+        PreflightError: nobody did.
+    """
+    demanded = demand_irreversible(shop, goal, migrations)
+    if not migrations or shop.options.with_migrations:
+        return
+    shop.printer.warn(
+        f"the migrations of {', '.join(migrations)} stay: the code goes back to {goal}, the database does not"
+    )
+    if not shop.options.yes and not demanded:
+        demand_word(shop, f"roll back to {goal} all the same")
 
 
 def demand_word(shop: Workshop, verb: str) -> None:

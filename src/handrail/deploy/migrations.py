@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.release import release_number
 from handrail.deploy.session import HostError
-from handrail.errors import PreflightError, UsageError
+from handrail.errors import PreflightError
 
 if TYPE_CHECKING:
     from handrail.deploy.running import Run
@@ -74,11 +74,16 @@ def schema_goal(
     """Return the schema's state that release ``goal`` was deployed with, by the first host's history.
 
     Raises:
-        UsageError: not all hosts were chosen or reached; the others would be left on the wrong schema.
-        PreflightError: no state was recorded.
+        PreflightError: a host is left out, and would serve on the wrong schema; or no state was recorded.
     """
-    if list(hosts) != list(target_hosts):
-        raise UsageError("--with-migrations needs all hosts of the environment: they share the database")
+    out = [host for host in target_hosts if host not in hosts]
+    if out:
+        raise PreflightError(
+            f"--with-migrations needs all hosts, which share the database, and {', '.join(out)} could not be reached",
+            host=out[0],
+            step="connect",
+            next_step="bring it back and run it again; without --with-migrations the code alone goes back",
+        )
     history = facts[hosts[0]]["history"]
     good = [entry for entry in history if entry["release"] == goal and entry.get("result") == "good"]
     known = [entry["schema"]["after"] for entry in good if entry.get("schema")]

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,7 @@ from handrail.deploy.gates import (
     ask_approval,
     check_commit,
     check_gates,
-    demand_irreversible,
-    demand_word,
+    confirm_rollback,
     gate_problems,
 )
 from handrail.deploy.report import github_summary
@@ -198,6 +198,12 @@ def check_abort(options: Options) -> None:
         raise UsageError(f"{'--hold' if options.hold else '--resume'} and --abort contradict each other")
 
 
+def check_with_migrations(shop: Workshop) -> None:
+    """Refuse ``--with-migrations`` for some of the hosts; nothing was contacted yet."""
+    if shop.options.with_migrations and shop.hosts != shop.target.hosts:
+        raise UsageError("--with-migrations does not go with --hosts: all hosts share the database")
+
+
 def check_catch_up(options: Options) -> None:
     """Refuse ``--catch-up`` beside what contradicts it; nothing was contacted yet."""
     if not options.catch_up:
@@ -239,19 +245,9 @@ def run_promote(root: Path, options: Options, printer: Printer) -> dict[str, Any
 def run_rollback(root: Path, options: Options, printer: Printer) -> dict[str, Any]:
     """Do what ``inv rollback`` says; return the document of what happened."""
     shop = open_workshop(root, options, printer, "rollback")
-    asked = ask_approval(shop, "roll back")
-
-    def confirm(goal: str, migrations: dict[str, list[str]]) -> None:
-        demanded = demand_irreversible(shop, goal, migrations)
-        if not migrations or options.with_migrations:
-            return
-        printer.warn(
-            f"the migrations of {', '.join(migrations)} stay: the code goes back to {goal}, the database does not"
-        )
-        if not asked and not options.yes and not demanded:
-            demand_word(shop, f"roll back to {goal} all the same")
-
-    document = engine.roll_back(_job(shop), options.to, confirm)
+    check_with_migrations(shop)
+    ask_approval(shop, "roll back")
+    document = engine.roll_back(_job(shop), options.to, partial(confirm_rollback, shop))
     follow_up(shop, document)
     return document
 

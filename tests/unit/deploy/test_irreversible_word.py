@@ -1,12 +1,13 @@
-"""Who may say that a rollback crosses what cannot be undone: a person, in words."""
+"""Who may say that a rollback crosses migrations: a person, in words; what cannot be undone, no approval covers."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from handrail.deploy.gates import demand_irreversible
+from handrail.deploy.gates import confirm_rollback, demand_irreversible
 from handrail.deploy.run import Options
 from handrail.errors import PreflightError
 from handrail.testing import RecordingPrinter
@@ -41,3 +42,24 @@ def test_yes_is_not_enough_and_the_flag_is() -> None:
         demand([], yes=True)
     assert "--across-irreversible" in e.value.next_step
     assert demand([], across_irreversible=True) is True
+
+
+@pytest.mark.parametrize(
+    ("options", "answers", "agrees"),
+    [({}, ["production"], True), ({}, [], False), ({"yes": True}, [], True), ({"with_migrations": True}, [], True)],
+)
+def test_migrations_between_are_asked_about_whoever_has_approved_of_the_rollback_itself(
+    options: dict[str, bool], answers: list[str], agrees: bool
+) -> None:
+    shop: Any = SimpleNamespace(
+        options=Options(environment="production", **options),  # type: ignore[arg-type]
+        printer=RecordingPrinter(answers=answers),
+        target=SimpleNamespace(environment="production", app="shop", approval=True),
+        hosts=["a"],
+    )
+    if agrees:
+        confirm_rollback(shop, "1-a", {"2-b": []})
+    else:
+        with pytest.raises(PreflightError, match="a person has to agree"):
+            confirm_rollback(shop, "1-a", {"2-b": []})
+    assert ("the migrations of 2-b stay" in shop.printer.text) is not options.get("with_migrations", False)
