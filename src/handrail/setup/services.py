@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from handrail.config.envfile import read_entries
 from handrail.config.load import place
 from handrail.errors import ConfigError
+from handrail.setup.environment import environment_place
 
 if TYPE_CHECKING:
     from handrail.commands import Runner
@@ -57,5 +58,5 @@ def development_values(root: Path, process: Mapping[str, str]) -> dict[str, str]
     """Return the process environment over what ``.env`` says; empty values there count as not set."""
     values = {entry.name: entry.text for entry in read_entries(root, ".env") if entry.text}
     # So that the command finds the project's own interpreter and tools first.
-    path = f"{root / '.venv' / 'bin'}{os.pathsep}{process.get('PATH', '')}"
+    path = f"{root / environment_place() / 'bin'}{os.pathsep}{process.get('PATH', '')}"
     return {**values, **process, "PATH": path}

@@ -14,7 +14,12 @@ from handrail.errors import ConfigError, PreflightError, TaskFailedError
 from handrail.setup import steps as setup_steps
 from handrail.setup.dotenv_file import make_dotenv
 from handrail.setup.editor import write_editor_settings
-from handrail.setup.environment import environment_commands, environment_variables, install_pythons
+from handrail.setup.environment import (
+    environment_commands,
+    environment_variables,
+    install_pythons,
+    make_environment,
+)
 from handrail.setup.git_hooks import install_hooks
 from handrail.setup.prerequisites import Found, Prerequisite, look, prerequisites, require, rows
 from handrail.setup.services import development_values, initialise_database, start_services
@@ -138,7 +143,11 @@ def test_a_slow_step_says_what_it_does_while_it_does_it(monkeypatch: pytest.Monk
     assert "uv installs the packages" in printer.text
 
 
-def test_a_locked_project_is_synchronised_and_a_tree_gets_its_requirements(root: Path) -> None:
+def test_a_locked_project_is_synchronised_and_a_tree_gets_its_requirements(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV_PROJECT_ENVIRONMENT", raising=False)
+
     def commands() -> list[str]:
         return [" ".join([Path(argv[0]).name, *argv[1:]]) for argv in environment_commands(root, PROJECT)]
 
@@ -148,7 +157,55 @@ def test_a_locked_project_is_synchronised_and_a_tree_gets_its_requirements(root:
     (root / "uv.lock").unlink()
     (root / "pyproject.toml").write_text('[tool.handrail]\napp = "shop"\n')
     (root / "requirements.txt").write_text("flask\n")
-    assert commands() == ["uv venv --quiet", "uv pip install --quiet --python .venv -r requirements.txt"]
+    assert commands() == ["uv venv --quiet .venv", "uv pip install --quiet --python .venv -r requirements.txt"]
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", "/opt/shop")
+    assert commands() == ["uv venv --quiet /opt/shop", "uv pip install --quiet --python /opt/shop -r requirements.txt"]
+
+
+@pytest.fixture
+def tree(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A plain tree whose environment has Python 3.12.4."""
+    monkeypatch.delenv("UV_PROJECT_ENVIRONMENT", raising=False)
+    (root / "pyproject.toml").write_text('[tool.handrail]\napp = "shop"\n')
+    (root / ".venv" / "bin").mkdir(parents=True)
+    (root / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (root / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\nversion_info = 3.12.4\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("python", "is_kept"),
+    [
+        ("", True),
+        ("3.12", True),
+        ("3.12.4", True),
+        (">=3.13", True),
+        ("3.13", False),
+        ("3.1", False),
+        ("3.12.5", False),
+    ],
+)
+def test_a_trees_environment_is_made_anew_for_another_python(tree: Path, python: str, is_kept: bool) -> None:
+    commands = environment_commands(tree, Project(app="shop", setup=Setup(python=python)))
+    assert [argv[1:] for argv in commands] == (
+        [] if is_kept else [["venv", "--quiet", "--clear", "--python", python, ".venv"]]
+    )
+
+
+def test_a_trees_environment_whose_interpreter_is_gone_is_made_anew(tree: Path) -> None:
+    (tree / ".venv" / "bin" / "python").unlink()
+    (tree / ".venv" / "bin" / "python").symlink_to("/nowhere/python3.12")
+    assert [argv[1:] for argv in environment_commands(tree, Project(app="shop"))] == [
+        ["venv", "--quiet", "--clear", ".venv"]
+    ]
+
+
+def test_the_environment_that_this_runs_in_is_not_deleted(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tree / ".venv"))
+    runner = FakeRunner()
+    with pytest.raises(PreflightError, match=r"\.venv has another Python than setup.python, 3.13, and inv runs in it"):
+        make_environment(tree, Project(app="shop", setup=Setup(python="3.13")), runner)
+    assert runner.calls == []
 
 
 def test_uv_works_on_the_projects_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
