@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handrail.diagnosis import Addition, Command, Diagnosis, ModeChange, Replacement
 from handrail.errors import HandrailError, TaskFailedError
+from handrail.writing import write_whole
 
 if TYPE_CHECKING:
     from handrail.commands import Runner
@@ -42,7 +43,7 @@ def _replace(root: Path, repair: Replacement) -> None:
     if line.count(repair.old) != 1:
         raise TaskFailedError(f"{repair.old} does not stand there exactly once; change it by hand")
     lines[repair.line - 1] = line.replace(repair.old, repair.new)
-    path.write_bytes("".join(lines).encode("utf-8"))
+    write_whole(path, "".join(lines).encode("utf-8"))
 
 
 def _add(root: Path, repair: Addition) -> None:
@@ -50,4 +51,4 @@ def _add(root: Path, repair: Addition) -> None:
     text = path.read_bytes().decode("utf-8") if path.exists() else ""
     end = "\r\n" if "\r\n" in text else "\n"
     gap = end if text and not text.endswith("\n") else ""
-    path.write_bytes(f"{text}{gap}{repair.text}{end}".encode())
+    write_whole(path, f"{text}{gap}{repair.text}{end}".encode())

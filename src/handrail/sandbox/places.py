@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from handrail.errors import UsageError
+from handrail.writing import write_whole
 
 FOLDER = ".handrail/sandbox"
 """Relative to the project; environments name files in it in pyproject.toml."""
@@ -128,9 +129,4 @@ class Places:
 
 def write_private(path: Path, text: str, mode: int = 0o600) -> None:
     """Write a file in one step that never was readable by anybody else."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as stream:
-        stream.write(text)
-    temporary.chmod(mode)
-    temporary.replace(path)
+    write_whole(path, text.encode("utf-8"), mode=mode)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from handrail.errors import TaskFailedError
 from handrail.scaffold.plan import Change
+from handrail.writing import write_whole
 
 
 def write_changes(root: Path, changes: Iterable[Change]) -> None:
@@ -43,14 +43,8 @@ def write_changes(root: Path, changes: Iterable[Change]) -> None:
 
 def _write(root: Path, name: str, text: str, *, executable: bool = False) -> None:
     path = _place(root, name)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_bytes(text.encode("utf-8", "surrogateescape"))
-        mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-        draft.chmod(mode | 0o111 if executable else mode)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
+    write_whole(path, text.encode("utf-8", "surrogateescape"), mode=mode | 0o111 if executable else mode)
 
 
 def _place(root: Path, name: str) -> Path:

@@ -43,12 +43,17 @@ def make_dotenv(root: Path) -> str:
         what = f"{FILE} names no variable" if (root / FILE).is_file() else f"no {FILE}"
         return f"{what}, so no .env"
     path = root / ".env"
+    text = _HEADER + read_text(root, FILE)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         known = {entry.name for entry in read_entries(root, ".env")}
         lacking = [name for name in contract.variables if name not in known]
         return f"kept as it is; {FILE} also has {', '.join(lacking)}" if lacking else "kept as it is"
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-        file.write(_HEADER + read_text(root, FILE))
+    try:
+        with open(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except BaseException:
+        path.unlink()  # half of it would be kept as it is from then on
+        raise
     return f"made from {FILE}; fill in what is empty"

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from handrail.writing import write_whole
+
 FILE = ".vscode/settings.json"
 
 SETTINGS: dict[str, Any] = {
@@ -41,7 +43,7 @@ def write_editor_settings(root: Path) -> str:
     if new == old:
         return f"{FILE} has them"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(new, indent=4, ensure_ascii=False) + "\n", "utf-8")
+    write_whole(path, (json.dumps(new, indent=4, ensure_ascii=False) + "\n").encode("utf-8"))
     return f"{FILE} written"
 
 
