@@ -1,17 +1,21 @@
 """Requests that make a release complete in its own folder, and run its migration."""
 
 import errno
+import glob
 import json
 import os
 import threading
 
 from handrail.agent.commands import how_it_ended, run
-from handrail.agent.files import inside, remove_tree, write_atomic
+from handrail.agent.files import inside, read_text, remove_file, remove_tree, sync, write_atomic
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.machine import boot_id, find_program, find_pythons
 from handrail.agent.refusal import Refused
 from handrail.agent.schema import crossed, declared_irreversible, run_migration, state_of
 from handrail.agent.transaction import Transaction
+
+# In the store, from before something is made there until it is flushed: the boot in which that was.
+UNFLUSHED = "unflushed"
 
 
 def prepare(agent, request, _payload):
@@ -32,15 +36,37 @@ def prepare(agent, request, _payload):
         transaction.update(step="prepared", boot=boot)
     # The data must be on the disk before a switch points at it, also where the agent that wrote it was killed; it gets
     # there while others still prepare.
-    agent.syncing = threading.Thread(target=os.sync, daemon=True)
+    agent.syncing = threading.Thread(target=flush, args=(agent.app,), daemon=True)
     agent.syncing.start()
     return {"reused": is_reused}
+
+
+def flush(app):
+    os.sync()
+    remove_file(app.path("store", UNFLUSHED))
+
+
+def trust_what_is_flushed(app):
+    """Delete what was made of the store's objects where the host went down before that was flushed.
+
+    An object that a power cut halved has the wrong size, and is sent again. Of the rest nothing tells whether it is
+    whole, uv's cache among it, and every later release would get it.
+    """
+    mark, boot = app.path("store", UNFLUSHED), boot_id()
+    if read_text(mark) not in ("", boot):
+        for path in glob.glob(os.path.join(app.store, "objects", "*", "*.x")):
+            os.unlink(path)
+        for name in ("wheels", "tools", "uv-cache"):
+            remove_tree(os.path.join(app.store, name))
+    write_atomic(mark, boot, 0o644)
+    sync(app.store)
 
 
 def fill(agent, folder, request, share):
     """Fill a release's folder, which is not there yet; ``share(agent, folder, paths)`` makes what outlives releases."""
     meta = os.path.join(folder, ".handrail")
     os.makedirs(meta, mode=0o755)
+    trust_what_is_flushed(agent.app)
     place_files(agent, folder)
     share(agent, folder, request["shared"])
     write_atomic(os.path.join(meta, "env"), request["env"], 0o600)

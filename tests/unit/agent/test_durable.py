@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from handrail.agent import activating, files
+from handrail.agent import activating, files, preparing
 from handrail.agent.app import App
 from handrail.agent.transaction import Transaction, finish_hold
 
@@ -90,3 +91,44 @@ def test_a_held_release_is_held_on_the_disk_before_its_decision_goes(
     monkeypatch.setattr(journal, "forget", after_sync)
     finish_hold(app, journal)
     assert journal.decision() == ""
+
+
+@pytest.mark.parametrize("is_flushed", [True, False])
+def test_what_was_made_of_objects_is_made_again_where_a_power_cut_came_before_it_was_flushed(
+    is_flushed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App(str(tmp_path), "shop")
+    app.make_folders()
+    members = []
+    for kind, path, content in (("file", "bin/go", b"#!/bin/sh\n"), ("wheel", "wheels/x.whl", b"PK")):
+        digest = hashlib.sha256(content).hexdigest()
+        Path(app.object_path(digest)).parent.mkdir()
+        Path(app.object_path(digest)).write_bytes(content)
+        members.append({"kind": kind, "path": path, "sha256": digest, "mode": 0o755})
+    agent: Any = SimpleNamespace(app=app, manifest={"members": members, "python": "3.11"})
+    monkeypatch.setattr(preparing, "find_uv", lambda _: "uv")
+    monkeypatch.setattr(preparing, "find_pythons", lambda: {"3.11": "python"})
+    monkeypatch.setattr(preparing, "command", lambda *_: None)
+    request: Any = {"shared": [], "env": "", "variables": {}, "irreversible": [], "launchers": {}}
+
+    def fill(release: str, boot: str) -> None:
+        monkeypatch.setattr(preparing, "boot_id", lambda: boot)
+        preparing.fill(agent, app.release(release), request, preparing.place_shared)
+
+    fill("1-a", "one")
+    executable, wheel = (Path(app.object_path(member["sha256"])) for member in members)
+    executable = executable.with_name(f"{executable.name}.x")
+    wheel = Path(app.store, "wheels", wheel.name, "x.whl")
+    cache = Path(app.store, "uv-cache")
+    cache.mkdir()
+    if is_flushed:
+        preparing.flush(app)
+    else:
+        executable.unlink()
+        executable.touch()
+        wheel.unlink()
+        wheel.touch()
+    fill("2-b", "two")
+    assert Path(app.release("2-b", "bin", "go")).read_bytes() == b"#!/bin/sh\n"
+    assert wheel.read_bytes() == b"PK"
+    assert cache.exists() == is_flushed
