@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.checks.tools import ToolCheck, run_tool
+from handrail.config.load import place
+from handrail.errors import ConfigError
 
 if TYPE_CHECKING:
     from handrail.checks.verdict import Verdict
@@ -18,7 +20,11 @@ ERRORS = ("--isolated", "--select", "E9,F63,F7,F82")
 
 
 def lint_checks(root: Path, declared: Checks, *, fix: bool = False) -> list[ToolCheck]:
-    """Return the tools that apply to the project in ``root``, in their order; ``fix`` lets ruff write."""
+    """Return the tools that apply to the project in ``root``, in their order; ``fix`` lets ruff write.
+
+    Raises:
+        ConfigError: a declared place of workflows does not exist.
+    """
     rules = ERRORS if declared.lint == "errors" else ()
     checks = [
         ToolCheck("style", "ruff", ("check", "--output-format", "concise", *rules, *(["--fix"] if fix else []), ".")),
@@ -28,7 +34,12 @@ def lint_checks(root: Path, declared: Checks, *, fix: bool = False) -> list[Tool
         checks.append(ToolCheck("format", "ruff", ("format", *words, ".")))
     if has_import_contracts(root):
         checks.append(ToolCheck("imports", "lint-imports", ("--no-logo",), "import-linter"))
-    if found := [place for place in declared.workflows if has_workflows(root, place)]:
+    for index, name in enumerate(declared.workflows):
+        if name != WORKFLOWS and not (root / name).exists():
+            raise ConfigError(
+                f"{place(root, 'checks', 'workflows', index)}: workflows names {name}, which does not exist"
+            )
+    if found := [name for name in declared.workflows if has_workflows(root, name)]:
         # Offline, so that a laptop in a train and CI say the same.
         checks.append(ToolCheck("workflows", "zizmor", ("--offline", "--no-progress", "--color", "never", *found)))
     return checks
@@ -52,9 +63,9 @@ def has_import_contracts(root: Path) -> bool:
     return "importlinter" in pyproject_tools(root)
 
 
-def has_workflows(root: Path, place: str) -> bool:
-    """Whether ``place`` is a workflow file, or a folder with one."""
-    folder = root / place
+def has_workflows(root: Path, name: str) -> bool:
+    """Whether ``name`` is a workflow file, or a folder with one."""
+    folder = root / name
     return folder.is_file() or any(folder.glob("*.yml")) or any(folder.glob("*.yaml"))
 
 

@@ -260,6 +260,9 @@ def _checks(checks: Checks) -> Iterator[Problem]:
         yield from _python(("checks", "pythons", index), version or "an empty text")
     if checks.test:
         yield from _command(("checks", "test"), checks.test)
+        if checks.coverage_floor:
+            what = f"coverage_floor is declared, and test is {shown(checks.test)}: it has no effect"
+            yield ("checks", "coverage_floor"), f"{what}; let that command hold a floor"
     yield from _inside_project(("checks", "workflows"), checks.workflows)
     for name, command in checks.extra.items():
         yield from _command(("checks", "extra", name), command)

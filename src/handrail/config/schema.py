@@ -123,7 +123,7 @@ class Checks(_Table, frozen=True):
     """``[tool.handrail.checks]``: what ``inv check`` runs, beside lint, types, tests and build."""
 
     coverage_floor: float = 0.0
-    """Least line coverage in per cent; 0 switches the floor off."""
+    """Least line coverage in per cent; 0 switches the floor off. Only with pytest, so not with ``test``."""
     coverage_package: str = ""
     """Import name of the package that coverage measures; empty: ``app`` with ``-`` turned into ``_``."""
     pythons: list[str] = msgspec.field(default_factory=lambda: ["3.10", "3.11", "3.12", "3.13"])

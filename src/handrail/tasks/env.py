@@ -34,6 +34,8 @@ def env(c: TaskContext, env: str = "", check: bool = False, diff: list[str] | No
 
     if check and (diff or env):
         raise UsageError("--check looks at all environments at once", next_step="inv env --check")
+    if diff and env:
+        raise UsageError("--diff compares the two environments that it names, and takes no --env")
     if check:
         return _check(c)
     if diff:

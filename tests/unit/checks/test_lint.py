@@ -10,6 +10,7 @@ from handrail.checks.tools import ToolCheck, joined, output_lines, run_tool
 from handrail.checks.typecheck import typecheck_check
 from handrail.checks.verdict import Finding, Verdict
 from handrail.config.schema import Checks, Project
+from handrail.errors import ConfigError
 from handrail.testing import FakeRunner
 
 pytestmark = pytest.mark.unit
@@ -30,6 +31,14 @@ def test_workflows_and_import_contracts_are_checked_where_there_are_any(tmp_path
     (workflows / "ci.yml").write_text("on: push\n")
     assert names(tmp_path) == ["ruff", "ruff", "lint-imports", "zizmor"]
     assert "--offline" in lint_checks(tmp_path, Checks())[-1].args
+
+
+def test_a_declared_workflow_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.handrail]\napp = "shop"\nchecks.workflows = [\n  "ci/nope.yml",\n]\n'
+    )
+    with pytest.raises(ConfigError, match=r"^pyproject.toml:\d: workflows names ci/nope.yml, which does not exist"):
+        lint_checks(tmp_path, Checks(workflows=["ci/nope.yml"]))
 
 
 def test_contracts_may_stand_in_pyproject_too(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from handrail.config.secret import MASK
 from handrail.config.values import load_values
+from handrail.errors import UsageError
 from handrail.tasks.base import TaskContext
 from handrail.tasks.env import describe, env
 from handrail.testing.printer import RecordingPrinter
@@ -48,6 +49,11 @@ def test_a_row_says_value_source_and_who_needs_it(root: Path) -> None:
 @pytest.mark.security
 def test_no_row_holds_a_secret(root: Path) -> None:
     assert "hidden" not in json.dumps(describe(load_values(root, "staging", process={"TOKEN": "hidden"})))
+
+
+def test_a_comparison_names_its_environments_itself(root: Path) -> None:
+    with pytest.raises(UsageError, match="takes no --env"):
+        env(TaskContext(RecordingPrinter(), root), env="staging", diff=["staging", "production"])
 
 
 @pytest.mark.security

@@ -262,6 +262,10 @@ def test_toml_that_does_not_parse_is_named_with_its_line(tmp_path: Path, wrong: 
         ("setup.database = 'a | b'\n", ":3: | needs a shell"),
         ("build.platform = 'Linux'\n", ":3: platform is 'Linux', expected one such as manylinux_2_28_x86_64"),
         ("checks.coverage_floor = 101\n", ":3: coverage_floor is not between 0 and 100 per cent"),
+        (
+            "checks.test = 'make test'\nchecks.coverage_floor = 80\n",
+            ":4: coverage_floor is declared, and test is 'make",
+        ),
         ("checks.extra.docs = 'make docs; true'\n\nchecks.extra.x = ''\n", ":5: the command is empty"),
         ("[tool.handrail.checks]\nextra = { a = 'x', b = 3 }\n", ":4: tool.handrail.checks.extra.b is a whole"),
     ],
