@@ -88,8 +88,12 @@ def catch_up(job: Job, chosen: Sequence[str], secrets: Collection[str]) -> dict[
         return document(run, "good")
 
 
-def plan_catch_up(job: Job, chosen: Sequence[str]) -> dict[str, Any]:
-    """Say which hosts would be brought to what; changes nothing. Returns the document that ``--json`` prints."""
+def plan_catch_up(job: Job, chosen: Sequence[str], planned: str) -> dict[str, Any]:
+    """Say which hosts would be brought to what; changes nothing. Returns the document that ``--json`` prints.
+
+    Args:
+        planned: the command line that does it.
+    """
     printer = job.printer
     with running(replace(job, run_hooks=lambda *_: None), "catch-up") as run:
         meet(run, chosen)
@@ -104,7 +108,7 @@ def plan_catch_up(job: Job, chosen: Sequence[str]) -> dict[str, Any]:
         printer.info(f"  {nobody_is_behind(staying)}")
     for host, debt in staying.items():
         printer.warn(f"{host} {debt.sentence()}; it stays behind")
-    printer.info(f"\nNothing was changed. To do it: inv deploy --env {job.target.environment} --catch-up")
+    printer.info(f"\nNothing was changed. To do it: {planned}")
     return {
         "command": "plan",
         "environment": job.target.environment,

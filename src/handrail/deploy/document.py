@@ -84,7 +84,11 @@ def document(run: Run, result: str, error: HandrailError | None = None) -> dict[
         },
         "behind": to_remember(run) if result == "good" else {},
         "rollout": rollout(
-            target, run.fleet.hosts, [host for host in run.fleet.hosts if run.previous.get(host)], run.kind
+            target,
+            run.fleet.hosts,
+            [host for host in run.fleet.hosts if run.previous.get(host)],
+            run.kind,
+            hold=run.job.hold,
         ),
         "canary": run.canary,
         "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,

@@ -33,11 +33,13 @@ def make_plan(
     variables: Mapping[str, Value],
     *,
     skip_unreachable: bool = False,
+    hold: bool = False,
 ) -> dict[str, Any]:
     """Ask every host what it has and return the plan as one JSON-able document.
 
     Args:
         skip_unreachable: plan without the hosts that are away, as the deploy would go on without them.
+        hold: it ends before the traffic moves.
 
     Raises:
         PreflightError: a host cannot be reached.
@@ -69,15 +71,21 @@ def make_plan(
         "commit": bundle.commit,
         "dirty": bundle.dirty,
         "strategy": target.strategy,
-        "rollout": rollout(target, fleet.hosts, [row["host"] for row in plans if row["running"]]),
+        "rollout": rollout(target, fleet.hosts, [row["host"] for row in plans if row["running"]], hold=hold),
         "variables": {name: str(value.value) for name, value in sorted(variables.items())},
         "migrate": {"command": service.migrate, "host": plans[0]["host"]} if service and service.migrate else None,
         "hosts": plans,
         "left_out": {host: why.removeprefix(f"{host}: ") for host, why in left_out.items()},
         "stays_behind": {host: debt.document() for host, debt in now.behind.items() if host not in hosts},
         "taken_out": taken_out(facts, target.hosts),
-        "undo": f"inv rollback --env {target.environment}" if any(row["running"] for row in plans) else "",
+        "undo": _undo(target.environment, any(row["running"] for row in plans), hold=hold),
     }
+
+
+def _undo(env: str, is_serving: bool, *, hold: bool) -> str:
+    if hold:
+        return f"inv deploy --env {env} --abort"
+    return f"inv rollback --env {env}" if is_serving else ""
 
 
 def _plan_host(session: Session, facts: Mapping[str, Any], target: Target, bundle: Bundle) -> dict[str, Any]:
@@ -134,8 +142,12 @@ def _commits(root: Path, old: str, new: str) -> list[str] | None:
     return done.stdout.splitlines() if done.returncode == 0 else None
 
 
-def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
-    """Print a plan for people."""
+def show_plan(plan: Mapping[str, Any], printer: Printer, planned: str) -> None:
+    """Print a plan for people.
+
+    Args:
+        planned: the command line that does what it shows.
+    """
     commit = (plan["commit"] or "no commit")[:7] + (" with uncommitted changes" if plan["dirty"] else "")
     printer.info(f"Plan: {plan['app']} to {plan['environment']}, {commit}, bundle {plan['bundle'][:12]}")
     for row in plan["hosts"]:
@@ -180,7 +192,7 @@ def show_plan(plan: Mapping[str, Any], printer: Printer) -> None:
         printer.warn(f"would refuse: {problem}")
     if plan.get("approval"):
         printer.info(f"\nThe deploy asks for the name {plan['environment']!r} to be typed, or --yes.")
-    printer.info(f"\nNothing was changed. To do it: inv deploy --env {plan['environment']}")
+    printer.info(f"\nNothing was changed. To do it: {planned}")
     if plan["undo"]:
         printer.info(f"To undo it afterwards: {plan['undo']}")
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 MOST_BATCHES = 10
 
 
-def rollout(target: Target, hosts: Sequence[str], serving: Collection[str], kind: str = "deploy") -> dict[str, Any]:
+def rollout(
+    target: Target, hosts: Sequence[str], serving: Collection[str], kind: str = "deploy", *, hold: bool = False
+) -> dict[str, Any]:
     """Return the roll-out as JSON documents show it.
 
     ``seconds`` are those that it waits and watches on purpose, ``at_most`` where a canary gets few requests; starting,
@@ -24,6 +26,7 @@ def rollout(target: Target, hosts: Sequence[str], serving: Collection[str], kind
     Args:
         serving: the hosts that serve something already; only they can have a canary.
         kind: of the run; only a ``deploy`` waits between batches and bakes.
+        hold: it ends before the traffic moves.
     """
     facts: dict[str, Any] = {"strategy": target.strategy, "seconds": 0.0, "at_most": 0.0}
     if target.strategy == "rolling":
@@ -31,6 +34,8 @@ def rollout(target: Target, hosts: Sequence[str], serving: Collection[str], kind
         wait = target.batch_wait if kind == "deploy" else 0.0
         seconds = wait * (len(batches) - 1)
         facts.update(batches=batches, batch_wait=wait, max_failed=target.max_failed, seconds=seconds, at_most=seconds)
+    if hold:
+        return {**facts, "hold": True}
     if target.strategy in ("blue-green", "canary"):
         facts.update(watch=target.watch, drain=target.drain, seconds=target.watch, at_most=target.watch)
     if target.strategy == "canary":
@@ -56,6 +61,8 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
         return _rolling(facts)
     if facts["strategy"] == "restart":
         return ["restart: all hosts at once"]
+    if facts.get("hold"):
+        return [f"{facts['strategy']}: the new release is proved beside the old one, and held without traffic"]
     watched = f"watched for {facts['watch']:g} s; the old one drains for {facts['drain']:g} s at most"
     switch = f"then all traffic on all hosts at once, {watched}"
     if facts["strategy"] == "blue-green":

@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user typed behind ``inv deploy`` and ``inv rollback``."""
+    """What the user typed behind ``inv deploy`` and ``inv rollback``.
+
+    Args:
+        planned: the command line that does what a plan shows.
+    """
 
     environment: str
     hosts: str = ""
@@ -54,6 +58,7 @@ class Options:
     catch_up: bool = False
     with_migrations: bool = False
     across_irreversible: bool = False
+    planned: str = ""
 
 
 @dataclass
@@ -164,10 +169,18 @@ def plan_deploy(shop: Workshop) -> dict[str, Any]:
     with _nothing_changed():
         bundle = make_bundle(shop)
     skip = shop.options.skip_unreachable
-    plan = make_plan(shop.target, shop.root, shop.hosts, bundle, shop.values.for_app(), skip_unreachable=skip)
+    plan = make_plan(
+        shop.target,
+        shop.root,
+        shop.hosts,
+        bundle,
+        shop.values.for_app(),
+        skip_unreachable=skip,
+        hold=shop.options.hold,
+    )
     plan["problems"] = gate_problems(shop, bundle)
     plan["approval"] = shop.target.approval
-    show_plan(plan, shop.printer)
+    show_plan(plan, shop.printer, shop.options.planned)
     return plan
 
 
@@ -222,7 +235,7 @@ def run_catch_up(shop: Workshop) -> dict[str, Any]:
     # All hosts are asked: those that are not behind know what the fleet serves.
     job = replace(_job(shop), hosts=shop.target.hosts)
     if shop.options.plan:
-        return plan_catch_up(job, shop.hosts)
+        return plan_catch_up(job, shop.hosts, shop.options.planned)
     ask_approval(shop, "catch up")
     secrets = {name for name, value in shop.values.items() if isinstance(value.value, Secret)}
     document = catch_up(job, shop.hosts, secrets)

@@ -64,7 +64,10 @@ def deploy(
     json: bool = False,
 ) -> None:
     """Ship this commit; return by itself if it is not healthy."""
+    import sys
+
     from handrail.deploy.run import Options, run_deploy
+    from handrail.tasks.rerun import planned_line
 
     options = Options(
         environment=env,
@@ -79,6 +82,7 @@ def deploy(
         bundle=bundle,
         wait=wait,
         skip_unreachable=skip_unreachable,
+        planned=planned_line(sys.argv) if plan else "",
     )
     if not plan:
         _start_sandbox(c, env)

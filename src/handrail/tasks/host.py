@@ -31,7 +31,6 @@ def setup(
     json: bool = False,
 ) -> None:
     """Prepare Debian or Ubuntu machines for deploys, with sudo."""
-    import shlex
     import sys
 
     from handrail.deploy.gates import ask_approval
@@ -40,11 +39,12 @@ def setup(
     from handrail.hosts.keys import read_keys
     from handrail.hosts.report import show
     from handrail.hosts.setup import check_login, set_up
+    from handrail.tasks.rerun import planned_line
 
     check_login(login)
     keys = read_keys(authorized_key or [])
     shop = open_workshop(c.root, Options(environment=env, hosts=hosts, yes=yes), c.printer, "host.setup")
-    again = shlex.join(["inv", *(word for word in sys.argv[1:] if word not in ("--plan", "--json"))])
+    again = planned_line(sys.argv)
     try:
         document = set_up(
             shop.target,

@@ -16,6 +16,11 @@ def laptop_line(argv: Sequence[str]) -> str:
     return shlex.join([typed_program(argv), *argv[1:]])
 
 
+def planned_line(argv: Sequence[str]) -> str:
+    """Return the command line that does what the plan of ``argv`` shows."""
+    return laptop_line([word for word in argv if word not in ("--plan", "--json")])
+
+
 def typed_program(argv: Sequence[str]) -> str:
     """Return what one types: ``inv``, or ``handrail`` where there may be no inv yet."""
     return "handrail" if argv and Path(argv[0]).name == "handrail" else "inv"

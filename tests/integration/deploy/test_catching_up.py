@@ -89,8 +89,9 @@ def test_a_host_that_was_left_out_is_named_while_it_is_away_and_comes_along_with
     assert "it is not among --hosts, and stays behind" in chosen.stderr
 
     switch_on(project, fleet[2])
-    plan = project.inv("deploy", "--env", "test", "--plan", "--json")
+    plan = project.inv("deploy", "--env", "test", "--plan", "--wait", "5", "--json")
     assert plan.document["hosts"][2]["behind"]["missed"] == second["release"], plan
+    assert "To do it: inv deploy --env test --wait 5\n" in plan.stderr
     release(project, "four")
     third = project.deploy()
     assert served(project) == ["four"] * 3
@@ -115,6 +116,7 @@ def test_catch_up_brings_what_the_others_serve_from_one_of_them_without_git_and_
     planned = project.inv("deploy", "--env", "test", "--catch-up", "--plan", "--json", "--skip-unreachable")
     assert (planned.document["catch_up"], list(planned.document["behind"])) == ({}, [AWAY]), planned
     assert "no chosen host that could be asked is behind" in planned.stderr
+    assert "To do it: inv deploy --env test --catch-up --skip-unreachable\n" in planned.stderr
     switch_on(project, fleet[2])
     # Neither this checkout nor today's settings are what the others serve.
     project.write("env/test.env", "GREETING=bye\n")

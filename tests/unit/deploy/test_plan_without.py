@@ -50,6 +50,13 @@ def test_a_host_that_is_away_is_named_in_the_plan_that_may_skip_it() -> None:
     assert document["left_out"] == {"b": "no answer within 10 s"}
 
 
+def test_a_held_release_is_undone_with_an_abort_and_shows_no_switch() -> None:
+    document = plan.make_plan(TARGET, Path(), ["a"], BUNDLE, {}, hold=True)
+    assert document["undo"] == "inv deploy --env test --abort"
+    assert document["rollout"]["hold"]
+    assert plan.make_plan(TARGET, Path(), ["a"], BUNDLE, {})["undo"] == "inv rollback --env test"
+
+
 def test_a_plan_that_may_skip_none_stops_at_the_host_that_is_away() -> None:
     with pytest.raises(PreflightError, match="b: no answer"):
         plan.make_plan(TARGET, Path(), ["a", "b"], BUNDLE, {})

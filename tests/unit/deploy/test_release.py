@@ -101,7 +101,7 @@ def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse
         "taken_out": [],
     }
 
-    show_plan(plan, printer)
+    show_plan(plan, printer, "inv deploy --env staging --hosts web1")
 
     text = printer.text
     assert "+ LEVEL = debug" in text
@@ -113,4 +113,5 @@ def test_a_shown_plan_gives_new_values_masks_secrets_and_names_what_would_refuse
     assert "2. 2 hosts: web2, web3" in text
     assert "would refuse: commit 0123456 has no record" in text
     assert "asks for the name 'staging'" in text
+    assert "Nothing was changed. To do it: inv deploy --env staging --hosts web1" in text
     assert "To undo it" not in text, "there is nothing to return to"

@@ -67,6 +67,13 @@ def test_batches_and_waits_are_told_and_a_rollback_does_not_wait() -> None:
     assert rollout(target("rolling"), HOSTS, HOSTS, "rollback")["seconds"] == 0
 
 
+def test_what_is_to_be_held_shows_no_switch() -> None:
+    facts = rollout(target("blue-green"), HOSTS, HOSTS, hold=True)
+    assert sentences(facts) == ["blue-green: the new release is proved beside the old one, and held without traffic"]
+    assert facts["seconds"] == 0
+    assert "then all traffic on all hosts at once" in sentences(rollout(target("blue-green"), HOSTS, HOSTS))[0]
+
+
 def test_a_large_fleet_one_by_one_is_told_in_a_few_lines() -> None:
     facts = rollout(target("rolling", batches=[1]), [f"web{n}" for n in range(100)], [])
     assert len(sentences(facts)) == 12

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handrail.tasks.rerun import ci_line, laptop_line
+from handrail.tasks.rerun import ci_line, laptop_line, planned_line
 
 pytestmark = pytest.mark.unit
 
@@ -23,6 +23,11 @@ def project(tmp_path: Path) -> Path:
 
 def test_the_line_for_a_laptop_keeps_its_quoting() -> None:
     assert laptop_line(["/venv/bin/inv", "test", "--", "-k", "a or b"]) == "inv test -- -k 'a or b'"
+
+
+def test_what_a_plan_shows_is_done_by_the_same_line_without_it() -> None:
+    words = ["deploy", "-e", "test", "--hosts", "a b", "--hold", "--plan", "--json"]
+    assert planned_line(["/venv/bin/inv", *words]) == "inv deploy -e test --hosts 'a b' --hold"
 
 
 def test_in_github_actions_the_run_itself_is_run_again(project: Path) -> None:
