@@ -91,7 +91,9 @@ def read(path: Path, app: str) -> dict[str, Any]:
     is_one = isinstance(document, dict) and document.get("format") == FORMAT
     if not is_one or not all(isinstance(document.get(part), dict) for part in _PARTS):
         raise UsageError(
-            f"{path} is no fingerprint", next_step=f"inv fingerprint --output {path.name}, on the other machine"
+            # A name of its own: what was named may be a file of the project's.
+            f"{path} is no fingerprint",
+            next_step="inv fingerprint --output theirs.json, on the other machine",
         )
     if document.get("app") != app:
         raise UsageError(f"{path} is a fingerprint of {document.get('app')!r}, and this project is {app!r}")

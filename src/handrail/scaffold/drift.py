@@ -69,14 +69,17 @@ def find_drift(root: Path) -> Drift:
 
 def _compare(root: Path, draft: Draft, record: Record | None, drift: Drift) -> Record | None:
     """Note what is wrong with one file; return its record after an update, None where it is not updated."""
-    text = present(root, draft.path)
+    before = present(root, draft.path)
+    # Where git checks files out with CRLF they are as they should be; but no script runs with it.
+    has_crlf = before is not None and not draft.executable and 0 < before.count("\r\n") == before.count("\n")
+    text = before.replace("\r\n", "\n") if before is not None and has_crlf else before
     block = blocks.find_block(text or "") if draft.owner == "block" else None
     now = (block.inner if block else None) if draft.owner == "block" else text
     wanted = _as_indented(draft, now)
     if now == wanted:
         if draft.executable and not os.access(root / draft.path, os.X_OK):
             drift.behind.append(f"{draft.path} is not executable")
-            drift.changes.append(Change(draft.path, text, draft.text, executable=True))
+            drift.changes.append(Change(draft.path, before, draft.text, executable=True))
         return Record(draft.owner, digest_of(wanted))
     what = f"{draft.path}, Handrail's block" if draft.owner == "block" else draft.path
     if now is None:
@@ -94,7 +97,8 @@ def _compare(root: Path, draft: Draft, record: Record | None, drift: Drift) -> R
         drift.by_hand.append(f"{what}: missing, and there is no plain list `repos:` to put it into")
         return None
     drift.behind.append(f"{what}: {why}")
-    drift.changes.append(Change(draft.path, text, after, draft.executable))
+    after = after.replace("\n", "\r\n") if has_crlf else after
+    drift.changes.append(Change(draft.path, before, after, draft.executable))
     return Record(draft.owner, digest_of(wanted))
 
 

@@ -96,6 +96,9 @@ def check(c: TaskContext, ci_results: bool = False, json: bool = False) -> None:
         verdicts = judge_results(os.environ)
         show_table("jobs", verdicts, c.printer)
         summarize("jobs", verdicts, c.printer)
+        told = [{"name": each.name, "state": each.state, "remark": each.remark} for each in verdicts]
+        is_green = all(each.is_green for each in verdicts)
+        c.printer.result({"command": "check", "verdicts": told, "green": is_green})
         return require_green_verdicts(verdicts)
 
     from handrail.checks.check import run_check

@@ -53,6 +53,7 @@ def up(c: TaskContext, json: bool = False) -> None:
 def down(c: TaskContext, purge: bool = False, json: bool = False) -> None:
     """Stop the embedded host and everything that runs on it."""
     from handrail.sandbox.lifecycle import down as stop
+    from handrail.sandbox.places import Places
 
     document = stop(c.root, purge=purge)
     c.printer.result(document)
@@ -66,7 +67,7 @@ def down(c: TaskContext, purge: bool = False, json: bool = False) -> None:
         c.printer.success("the sandbox is not running; nothing to stop")
     if document["purged"]:
         c.printer.info("its folder was deleted")
-    else:
+    elif Places.of(c.root).folder.exists():
         c.printer.info("keys, releases and data are kept for the next inv sandbox.up")
 
 

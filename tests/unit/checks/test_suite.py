@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from handrail.checks.suite import Selection, pytest_argv, run_suite
 from handrail.checks.verdict import Finding, Verdict
 from handrail.config.schema import Checks, Project
 from handrail.errors import TaskFailedError, UsageError
+from handrail.tasks.base import TaskContext
+from handrail.tasks.checks import check
 from handrail.testing import FakeRunner, RecordingPrinter
 
 pytestmark = pytest.mark.unit
@@ -87,6 +90,19 @@ def test_every_job_of_a_workflow_must_have_succeeded() -> None:
 def test_results_that_say_nothing_are_no_success(text: str) -> None:
     with pytest.raises(UsageError, match="CI_RESULTS holds no results"):
         judge_results({"CI_RESULTS": text})
+
+
+@pytest.mark.parametrize(("result", "state", "remark"), [("success", "passed", ""), ("skipped", "failed", "skipped")])
+def test_the_jobs_of_a_workflow_are_one_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: str, state: str, remark: str
+) -> None:
+    monkeypatch.setenv("CI_RESULTS", f'{{"lint": {{"result": "{result}"}}}}')
+    printer = RecordingPrinter()
+    with nullcontext() if state == "passed" else pytest.raises(TaskFailedError):
+        check(TaskContext(printer, tmp_path), ci_results=True)
+    (document,) = printer.documents
+    assert document["verdicts"] == [{"name": "lint", "state": state, "remark": remark}]
+    assert document["green"] is (state == "passed")
 
 
 def test_a_red_verdict_ends_the_task_and_names_the_command() -> None:

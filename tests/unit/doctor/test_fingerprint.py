@@ -149,8 +149,9 @@ def test_the_task_writes_and_compares(root: Path) -> None:
 def test_another_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text, "latin-1")
 
-    with pytest.raises(UsageError, match="is no fingerprint"):
+    with pytest.raises(UsageError, match="is no fingerprint") as caught:
         read(tmp_path / "x.json", "shop")
+    assert "x.json" not in caught.value.next_step, "it would be written over"
     with pytest.raises(UsageError, match="cannot be read"):
         read(tmp_path / "missing.json", "shop")
 

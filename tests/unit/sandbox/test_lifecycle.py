@@ -11,6 +11,9 @@ from handrail.config.schema import Environment, Project, Service
 from handrail.errors import UsageError
 from handrail.sandbox import lifecycle
 from handrail.sandbox.places import Places
+from handrail.tasks.base import TaskContext
+from handrail.tasks.sandbox import down as stop
+from handrail.testing import RecordingPrinter
 
 pytestmark = pytest.mark.unit
 
@@ -72,6 +75,17 @@ def test_stopping_nothing_keeps_the_folder_unless_it_is_purged(tmp_path: Path) -
     assert folder.exists()
     assert lifecycle.down(tmp_path, purge=True)["purged"] is True
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("purge", [True, False])
+def test_only_what_is_there_is_said_to_be_kept_or_deleted(tmp_path: Path, purge: bool) -> None:
+    printer = RecordingPrinter()
+    stop(TaskContext(printer, tmp_path), purge=purge)
+    assert "kept" not in printer.text
+    assert "deleted" not in printer.text
+    Places.of(tmp_path).folder.mkdir(parents=True)
+    stop(TaskContext(printer, tmp_path), purge=purge)
+    assert ("its folder was deleted" in printer.text, "data are kept" in printer.text) == (purge, not purge)
 
 
 def test_purging_deletes_also_what_is_read_only(tmp_path: Path) -> None:

@@ -146,6 +146,20 @@ def test_hooks_that_cannot_be_put_back_are_one_sentence_and_no_work_for_an_updat
     assert 'owner = "yours"' in caught.value.next_step
 
 
+def test_line_ends_that_git_checks_out_are_no_change_and_stay(adopted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (HOOKS, ".gitignore", CI):
+        path = adopted / name
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert sentences(adopted) == []
+    monkeypatch.setattr("handrail.scaffold.write.ignored.ignored_block", lambda text: "/newer/\n")
+    assert sentences(adopted) == [".gitignore, Handrail's block: this version of Handrail writes another one"]
+    update(adopted, RecordingPrinter())
+    written = (adopted / ".gitignore").read_bytes()
+    assert b"/newer/\r\n" in written
+    assert written.count(b"\n") == written.count(b"\r\n")
+    assert sentences(adopted) == []
+
+
 DEPLOY = ".github/workflows/deploy.yml"
 
 
