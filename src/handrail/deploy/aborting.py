@@ -7,7 +7,7 @@ from typing import Any
 
 from handrail import agent
 from handrail.deploy.behind import Standing, leave_out
-from handrail.deploy.fleet import Fleet, lock_error
+from handrail.deploy.fleet import Fleet, lock_error, tell_of_lock
 from handrail.deploy.running import Job
 from handrail.deploy.session import HostError, Session
 from handrail.deploy.who import who
@@ -86,6 +86,6 @@ def fleet_lock(session: Session, job: Job) -> None:
     """Take one host's lock for an abort; a living deploy is not aborted behind its back."""
     try:
         holder = {"who": who(), "since": time.time(), "what": "abort"}
-        session.call("lock", holder=holder, wait=job.wait)
+        tell_of_lock(job.printer, session.host, session.call("lock", holder=holder, wait=job.wait))
     except HostError as error:
         raise lock_error(error, job.target.environment) from None

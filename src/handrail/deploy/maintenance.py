@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.events import by
 from handrail.deploy.failures import facts_of
-from handrail.deploy.fleet import Fleet
+from handrail.deploy.fleet import Fleet, tell_of_lock
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
 from handrail.deploy.session import HostError, Session
@@ -59,7 +59,7 @@ def read_page(path: Path | None) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0) -> dict[str, Any]:
+def set_maintenance(target: Target, root: Path, page: str, printer: Printer, *, wait: float = 0.0) -> dict[str, Any]:
     """Serve ``page`` on all hosts, or the service where it is empty; return the document that ``--json`` prints.
 
     Raises:
@@ -79,7 +79,8 @@ def set_maintenance(target: Target, root: Path, page: str, *, wait: float = 0.0)
     with Fleet(target, root) as fleet, interruptible():
         refuse(fleet.connect()[1])
         holder = {"who": author["who"], "since": time.time(), "what": f"maintenance {word} on {target.environment}"}
-        fleet.lock(holder, wait)
+        for host, answer in fleet.lock(holder, wait).items():
+            tell_of_lock(printer, host, answer)
         before, failures = fleet.each("maintenance", lambda session: ask(session, None))
         refuse(failures)
         try:

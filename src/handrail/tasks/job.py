@@ -22,7 +22,7 @@ def run(c: TaskContext, name: str, env: str, wait: float = 0.0, json: bool = Fal
     from handrail.deploy.run import Options, open_workshop
 
     target = open_workshop(c.root, Options(environment=env), c.printer, "job.run").target
-    document = begin_job(target, c.root, name, wait=wait)
+    document = begin_job(target, c.root, name, c.printer, wait=wait)
     c.printer.result(document)
     c.printer.success(f"{name} has begun on {', '.join(document['hosts'])}")
     c.printer.info(f"To see how it goes: inv logs --env {env} --process {name}   how it ended: inv status --env {env}")

@@ -44,7 +44,7 @@ def maintenance(
         if any(row["error"] for row in document["hosts"]):
             raise TaskFailedError(f"not every host of {env} could be asked", next_step=f"inv status --env {env}")
         return
-    document = set_maintenance(target, c.root, text, wait=wait)
+    document = set_maintenance(target, c.root, text, c.printer, wait=wait)
     c.printer.result(document)
     if state == "on":
         c.printer.success(f"visitors of {env} get the maintenance page (503); deploys go on behind it")

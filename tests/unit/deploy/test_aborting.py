@@ -40,7 +40,7 @@ class FakeSession:
         self.called.append(op)
         if op == self.fails:
             raise HostError(self.host, self.kind, "the connection was lost: closed")
-        return {"serves": "1-a", "ok": True, "why": ""}
+        return {"serves": "1-a", "ok": True, "why": "", "left": "", "recovered": ""}
 
     def ping(self) -> None: ...
 

@@ -12,6 +12,7 @@ from handrail.deploy import maintenance
 from handrail.deploy.maintenance import MAX_BYTES, maintenance_state, read_page, set_maintenance
 from handrail.deploy.session import HostError
 from handrail.errors import ConfigError, DeployReturnedError, NeedsPersonError, PreflightError, UsageError
+from handrail.testing import RecordingPrinter
 
 pytestmark = pytest.mark.unit
 
@@ -39,8 +40,8 @@ class FakeSession:
             if f"{self.host} status" in self.faults:
                 raise HostError(self.host, "lost", "no answer")
             return {"maintenance": 1000.0 if self.page else None}
-        if op != "maintenance":
-            return {}
+        if op == "lock":
+            return {"left": "", "recovered": "returned from 2-b, which was never committed, to 1-a"}
         before, page = self.page, request["page"]
         kind = "look" if page is None else "back" if page in ("", "old page") else "change"
         if f"{self.host} {kind}" in self.faults:
@@ -74,6 +75,7 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(maintenance, "Fleet", Fleet)
     monkeypatch.setattr(maintenance, "service_for", lambda *_: {})
+    printer = RecordingPrinter()
     target = SimpleNamespace(
         environment="test", app="shop", hosts=["a", "b"], service=1, proxy=1, connections=4, lease=60.0
     )
@@ -82,7 +84,8 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Any:
         faults=faults,
         asked=lambda: {session.host: session.asked for session in made},
         target=target,
-        turn=lambda page: set_maintenance(target, Path(), page),
+        printer=printer,
+        turn=lambda page: set_maintenance(target, Path(), page, printer),
     )
 
 
@@ -90,6 +93,11 @@ def test_every_host_gets_the_page_and_the_document_says_where_it_is_new(fleet: A
     document = fleet.turn("old page")
     assert fleet.pages() == {"a": "old page", "b": "old page"}
     assert document["hosts"] == [{"host": "a", "changed": True}, {"host": "b", "changed": False}]
+
+
+def test_what_taking_the_lock_has_finished_is_told(fleet: Any) -> None:
+    fleet.turn("page")
+    assert "a: returned from 2-b, which was never committed, to 1-a" in fleet.printer.text
 
 
 @pytest.mark.parametrize(("away", "state"), [([], "mixed"), (["a"], "on"), (["b"], "off"), (["a", "b"], "unknown")])
