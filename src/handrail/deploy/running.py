@@ -400,7 +400,22 @@ class Run:
         self.hook("after_activate")
         self.hook("before_commit")
         self.commit()
-        self.drain()
+        with self.being_kept("an old instance that was not stopped is stopped by the next deploy"):
+            self.drain()
+
+    @contextmanager
+    def being_kept(self, what: str) -> Iterator[None]:
+        """Do what follows the commit: an interrupt cuts it short and no longer returns what every host has committed.
+
+        Args:
+            what: what to know about what was cut short.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            for session in self.fleet.sessions.values():
+                session.revive()
+            self.job.printer.warn(f"interrupted after the commit: {self.release} stays; {what}")
 
     def commit(self) -> None:
         missing = to_remember(self)

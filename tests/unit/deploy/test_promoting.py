@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -38,6 +40,7 @@ class FakeSession:
 
     held: ClassVar[dict[str, Any]] = {"a": MIGRATED, "b": HELD}
     away: ClassVar[set[str]] = set()
+    pressed_at = ""
     told: ClassVar[dict[tuple[str, str], dict[str, Any]]] = {}
 
     def __init__(self, host: str, *_: Any, **__: Any) -> None:
@@ -53,6 +56,8 @@ class FakeSession:
 
     def call(self, op: str, **request: Any) -> dict[str, Any]:
         self.told[self.host, op] = request
+        if op == self.pressed_at:
+            os.kill(os.getpid(), signal.SIGINT)
         if op == "lock":
             state = self.open()
             return {**state, "taken": True, "recovered": "", "left": "", "newest": None}
@@ -140,3 +145,12 @@ def test_a_promotion_may_leave_a_host_out_that_is_away(monkeypatch: pytest.Monke
     behind = promote(job(skip_unreachable=True))["behind"]
     assert (behind["b"]["release"], behind["b"]["serves"]) == ("2-b", "1-a")
     assert FakeSession.told["a", "commit"]["missing"] == behind
+
+
+def test_an_interrupt_while_the_old_instances_drain_returns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeSession, "pressed_at", "retire")
+    promotion = job()
+    assert promote(promotion)["result"] == "good"
+    assert not any(op in ("return", "begin") for _, op in FakeSession.told)
+    printer: Any = promotion.printer
+    assert "interrupted after the commit: 2-b stays" in printer.text
