@@ -7,9 +7,9 @@ package, which a source with the path ``.`` puts into a group, or a plain requir
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from handrail.build.package import read_pyproject
+from handrail.build.package import read_pyproject, uv_table
 
 if TYPE_CHECKING:
     from handrail.config.schema import Project
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 def is_locked_by_uv(root: Path) -> bool:
     """Return whether uv can lock the project: it has a ``[project]`` table, or groups in a workspace."""
     document = read_pyproject(root)
-    return "project" in document or ("dependency-groups" in document and "workspace" in _uv(document))
+    return "project" in document or ("dependency-groups" in document and "workspace" in uv_table(document))
 
 
 def own_sources(root: Path) -> list[str]:
     """Return the names under which the project is its own dependency; empty with a ``[project]`` table."""
     document = read_pyproject(root)
-    sources = _uv(document).get("sources", {})
+    sources = uv_table(document).get("sources", {})
     if "project" in document or not isinstance(sources, dict):
         return []
     return [name for name, source in sources.items() if isinstance(source, dict) and source.get("path") == "."]
@@ -36,9 +36,3 @@ def plain_requirements(root: Path, project: Project) -> str:
         return ""
     name = project.build.requirements or "requirements.txt"
     return name if (root / name).is_file() else ""
-
-
-def _uv(document: dict[str, Any]) -> dict[str, Any]:
-    tool = document.get("tool")
-    uv = tool.get("uv", {}) if isinstance(tool, dict) else {}
-    return uv if isinstance(uv, dict) else {}

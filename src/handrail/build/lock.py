@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from handrail.build.cache import LockCache, cache_key, file_parts
 from handrail.build.git import EARLIEST, find_repository
-from handrail.build.package import read_pyproject
+from handrail.build.package import read_pyproject, uv_table
 from handrail.build.platforms import WheelTarget
 from handrail.build.requirements import Requirements, parse_requirements
 from handrail.build.tools import clean_environment, find_uv, tool_environment
+from handrail.config.explain import shown
 from handrail.errors import ConfigError, TaskFailedError, did_you_mean
 
 if TYPE_CHECKING:
@@ -71,8 +72,7 @@ def _uv_lock(root: Path) -> Path | None:
 
 
 def _is_workspace(folder: Path) -> bool:
-    tool = read_pyproject(folder).get("tool")
-    return isinstance(tool, dict) and "workspace" in tool.get("uv", {})
+    return "workspace" in uv_table(read_pyproject(folder))
 
 
 def _from_uv_lock(root: Path, lock: Path, run: Runner) -> Requirements:
@@ -105,10 +105,11 @@ def _declared_indexes(folder: Path) -> tuple[str, ...]:
     """
     import os
 
-    tool = read_pyproject(folder).get("tool")
-    uv = tool.get("uv", {}) if isinstance(tool, dict) else {}
+    indexes = uv_table(read_pyproject(folder)).get("index", [])
+    if not isinstance(indexes, list) or not all(isinstance(index, dict) for index in indexes):
+        raise ConfigError(f"pyproject.toml: tool.uv.index is {shown(indexes)}, expected tables: [[tool.uv.index]]")
     options = []
-    for index in uv.get("index", []) if isinstance(uv, dict) else []:
+    for index in indexes:
         url, name = str(index.get("url", "")), re.sub(r"[^A-Z0-9]", "_", str(index.get("name", "")).upper())
         user, password = f"UV_INDEX_{name}_USERNAME", f"UV_INDEX_{name}_PASSWORD"
         if name and os.environ.get(password) and "@" not in url:
@@ -201,7 +202,9 @@ def _has_dependencies(root: Path, kind: str) -> bool:
     if not isinstance(declared, dict):
         # setup.py, setup.cfg or a tool's own table: only its build backend knows.
         return kind == "wheel"
-    return bool(declared.get("dependencies")) or (kind == "wheel" and "dependencies" in declared.get("dynamic", []))
+    dynamic = declared.get("dynamic")
+    is_computed = kind == "wheel" and isinstance(dynamic, list) and "dependencies" in dynamic
+    return is_computed or bool(declared.get("dependencies"))
 
 
 def _read(path: Path) -> str:

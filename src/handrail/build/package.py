@@ -58,6 +58,13 @@ def read_pyproject(root: Path) -> dict[str, Any]:
         raise ConfigError(f"{FILE}: {error}") from None
 
 
+def uv_table(document: dict[str, Any]) -> dict[str, Any]:
+    """Return ``[tool.uv]`` of pyproject.toml's document; empty where there is none."""
+    tool = document.get("tool")
+    uv = tool.get("uv") if isinstance(tool, dict) else None
+    return uv if isinstance(uv, dict) else {}
+
+
 def has_build_system(root: Path) -> bool:
     """Return whether the project says how it is built."""
     return isinstance(read_pyproject(root).get("build-system"), dict)

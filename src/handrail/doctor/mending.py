@@ -28,6 +28,8 @@ def mend(root: Path, findings: Sequence[Diagnosis], runner: Runner) -> tuple[lis
                 (root / repair.file).chmod(repair.mode)
             elif isinstance(repair, Command):
                 runner.run(list(repair.argv), cwd=root)
+        except UnicodeDecodeError:
+            failed.append(f"{repair.sentence}: the file is not UTF-8 text; change it by hand")
         except (HandrailError, OSError) as error:
             failed.append(f"{repair.sentence}: {error}")
         else:
@@ -48,7 +50,8 @@ def _replace(root: Path, repair: Replacement) -> None:
 
 def _add(root: Path, repair: Addition) -> None:
     path = root / repair.file
-    text = path.read_bytes().decode("utf-8") if path.exists() else ""
-    end = "\r\n" if "\r\n" in text else "\n"
-    gap = end if text and not text.endswith("\n") else ""
-    write_whole(path, f"{text}{gap}{repair.text}{end}".encode())
+    # Bytes: what stands there may be in any encoding.
+    text = path.read_bytes() if path.exists() else b""
+    end = b"\r\n" if b"\r\n" in text else b"\n"
+    gap = end if text and not text.endswith(b"\n") else b""
+    write_whole(path, b"".join([text, gap, repair.text.encode("utf-8"), end]))

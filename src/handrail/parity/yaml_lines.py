@@ -38,11 +38,16 @@ class Item:
         return str(getattr(self._node, "tag", "")).endswith((":int", ":float"))
 
     def items(self) -> Iterator[tuple[Item, Item]]:
-        """Yield the pairs of a mapping; what ``<<`` merges comes last."""
+        """Yield the pairs of a mapping; what ``<<`` merges comes last, and each mapping once."""
+        yield from self._pairs(set())
+
+    def _pairs(self, seen: set[int]) -> Iterator[tuple[Item, Item]]:
         from yaml.nodes import MappingNode
 
-        if not isinstance(self._node, MappingNode):
+        # One that merges itself has no end.
+        if not isinstance(self._node, MappingNode) or id(self._node) in seen:
             return
+        seen.add(id(self._node))
         merged = []
         for key, value in self._node.value:
             if key.value == "<<":
@@ -51,7 +56,7 @@ class Item:
                 yield Item(key), Item(value)
         for item in merged:
             for each in [item, *item.list()]:
-                yield from each.items()
+                yield from each._pairs(seen)
 
     def list(self) -> list[Item]:
         """Return the items of a list; none for anything else."""

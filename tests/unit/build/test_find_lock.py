@@ -218,6 +218,14 @@ def test_what_cannot_be_locked_is_named(find: Finder, runner: FakeRunner) -> Non
         find()
 
 
+@pytest.mark.parametrize("value", ['"x"', "3", '["x"]'])
+def test_an_index_that_is_no_table_is_one_line(find: Finder, value: str) -> None:
+    find.write("pyproject.toml", f"{BUILDABLE}[tool.uv]\nindex = {value}\n")
+    find.write("uv.lock", "version = 1\n")
+    with pytest.raises(ConfigError, match=r"^pyproject\.toml: tool\.uv\.index is .*, expected tables"):
+        find()
+
+
 @pytest.mark.security
 def test_credentials_of_a_declared_index_stay_variables(
     find: Finder, runner: FakeRunner, printer: RecordingPrinter, monkeypatch: pytest.MonkeyPatch

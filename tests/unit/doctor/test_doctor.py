@@ -114,6 +114,16 @@ def test_a_line_is_added_below_one_without_an_end(root: Path) -> None:
     assert (root / ".gitignore").read_text() == "dist/\n.env\n"
 
 
+def test_a_file_in_another_encoding_gets_a_line_and_is_not_changed_otherwise(root: Path) -> None:
+    (root / ".gitignore").write_bytes(b"caf\xe9/\r\n")
+    repairs = (Addition(".gitignore", ".env"), Replacement(".gitignore", 1, "caf", "bar"))
+
+    done, failed = mend(root, [Diagnosis("x", "error", "m", repair=repair) for repair in repairs], Runner())
+
+    assert (len(done), (root / ".gitignore").read_bytes()) == (1, b"caf\xe9/\r\n.env\r\n")
+    assert failed == [f"{repairs[1].sentence}: the file is not UTF-8 text; change it by hand"]
+
+
 @pytest.mark.security
 def test_files_with_secrets_that_others_or_git_could_see_are_errors_and_can_be_repaired(root: Path) -> None:
     (root / ".env").write_text("A=1\n")

@@ -17,6 +17,7 @@ from handrail.parity.programs import programs_missing_here
 from handrail.parity.sources import read_all
 from handrail.parity.words import bare, check_tool, is_bootstrap, is_task
 from handrail.parity.workflows import Step, split
+from handrail.parity.yaml_lines import read_yaml
 
 pytestmark = pytest.mark.unit
 
@@ -342,6 +343,17 @@ def test_what_uv_fetches_need_not_be_on_the_machine(repository: Repository) -> N
     assert [each.message for each in programs_missing_here(sources, path="/nowhere")] == [
         "CI uses uv, and it is not on this machine"
     ]
+
+
+@pytest.mark.parametrize("merge", ["<<: *a", "<<: [*a, *b]"])
+def test_a_table_that_merges_itself_has_each_of_its_keys(tmp_path: Path, merge: str) -> None:
+    (tmp_path / "x.yml").write_text(f"b: &b {{three: 3}}\na: &a\n  one: 1\n  {merge}\n  two: 2\n")
+    document = read_yaml(tmp_path, "x.yml")
+    assert document is not None
+    table = document.get("a")
+    assert table is not None
+    names = [key.text for key, _ in table.items()]
+    assert names == ["one", "two", *(["three"] if "b" in merge else [])]
 
 
 def test_a_project_without_workflows_hooks_and_lock_has_nothing_that_differs(tmp_path: Path) -> None:

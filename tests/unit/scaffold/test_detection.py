@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,6 +53,24 @@ def test_nothing_of_the_project_is_executed(repository: Repository, tmp_path: Pa
 def test_a_file_that_is_no_python_is_passed_over(repository: Repository) -> None:
     root = repository({"pyproject.toml": PROJECT, "shop/__init__.py": "", "shop/old.py": "print 'two'\n"})
     assert facts(root).package.imports == ("shop",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tool = 3", "1: tool is 3, expected a table"),
+        ("[tool]\nuv = 1", "2: tool.uv is 1, expected a table"),
+        ("[tool.uv]\nworkspace = []", "2: tool.uv.workspace is [], expected a table"),
+        ("[tool.uv]\nsources = 'x'", "2: tool.uv.sources is 'x', expected a table"),
+        ("project = 'shop'", "1: project is 'shop', expected a table"),
+        ("dependency-groups = []", "1: dependency-groups is [], expected a table"),
+        ("[dependency-groups]\ndev = 'x'", "2: dependency-groups.dev is 'x', expected a list"),
+        ("[dependency-groups]\ndev = [{x = 1}]", "2: dependency-groups.dev has {'x': 1}, expected requirements and"),
+    ],
+)
+def test_what_could_not_be_added_to_is_named_with_its_line(repository: Repository, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^pyproject\.toml:{re.escape(said)}"):
+        facts(repository({"pyproject.toml": text}))
 
 
 def test_toml_that_is_none_is_one_line(repository: Repository) -> None:

@@ -8,9 +8,22 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from handrail.config.explain import shown
 from handrail.config.load import FILE, parse_toml, read_text
+from handrail.config.locate import line_of
 from handrail.errors import ConfigError
 from handrail.scaffold.detect.sources import Sources, dotted, literal
+
+_MEND = "mend it first; nothing was changed"
+_INCLUDE = "include-group"
+_TABLES = (
+    ("project",),
+    ("dependency-groups",),
+    ("tool",),
+    ("tool", "uv"),
+    ("tool", "uv", "workspace"),
+    ("tool", "uv", "sources"),
+)
 
 
 @dataclass(frozen=True)
@@ -73,17 +86,39 @@ def read_declared(sources: Sources) -> Declared:
     """Return what is declared.
 
     Raises:
-        ConfigError: pyproject.toml is not TOML.
+        ConfigError: pyproject.toml is not TOML, or something else stands where tables and lists belong.
     """
     root = sources.root
     document: dict[str, Any] = {}
     if (root / FILE).is_file():
+        text = read_text(root, FILE)
         try:
-            document = parse_toml(read_text(root, FILE))
+            document = parse_toml(text)
         except ValueError as error:
-            raise ConfigError(f"{FILE}: {error}", next_step="mend it first; nothing was changed") from None
+            raise ConfigError(f"{FILE}: {error}", next_step=_MEND) from None
+        _require_shapes(document, text)
     setup = {**_setup_cfg(sources.text("setup.cfg")), **_setup_py(sources)}
     return Declared(document, setup, (root / "setup.py").is_file())
+
+
+def _require_shapes(document: dict[str, Any], text: str) -> None:
+    """Refuse what could not be added to."""
+    for path in _TABLES:
+        above = table(document, *path[:-1])
+        if path[-1] in above and not isinstance(above[path[-1]], dict):
+            raise _misshapen(text, path, above[path[-1]], "a table")
+    for name, group in table(document, "dependency-groups").items():
+        if not isinstance(group, list):
+            raise _misshapen(text, ("dependency-groups", name), group, "a list")
+        for entry in group:
+            if not isinstance(entry, str) and not (isinstance(entry, dict) and isinstance(entry.get(_INCLUDE), str)):
+                what = f'requirements and {{{_INCLUDE} = "…"}}'
+                raise _misshapen(text, ("dependency-groups", name), entry, what, verb="has")
+
+
+def _misshapen(text: str, path: tuple[str, ...], found: object, expected: str, *, verb: str = "is") -> ConfigError:
+    where = f"{FILE}:{line_of(text, path)}: {'.'.join(path)}"
+    return ConfigError(f"{where} {verb} {shown(found)}, expected {expected}", next_step=_MEND)
 
 
 def table(document: dict[str, Any], *path: str) -> dict[str, Any]:
