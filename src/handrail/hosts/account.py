@@ -43,7 +43,8 @@ def keys_step(want: Want, facts: Facts) -> Step:
     """Who may log in as the user; keys that are there stay."""
     text, ssh = facts["keys"] or "", f"{facts['home']}/.ssh"
     path = f"{ssh}/authorized_keys"
-    present = {blob for line in text.splitlines() for blob in line.split() if blob.startswith("AAAA")}
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    present = {blob for line in lines for blob in line.split() if blob.startswith("AAAA")}
     missing = [line for line in want.keys if blob_of(line) not in present]
     if not present and not missing:
         return Step(

@@ -89,6 +89,13 @@ def test_a_key_that_is_there_with_options_or_another_name_is_not_added_again(wan
     assert todo(build_steps(want(), facts)) == {}
 
 
+def test_a_key_that_is_commented_out_may_not_log_in(want: MakeWant) -> None:
+    facts = ready(want())
+    facts["keys"] = f"  # {KEY}\n"
+    assert only(want(), facts, "keys").actions[-1]["content"] == f"  # {KEY}\n{KEY}\n"
+    assert "--authorized-key" in only(want(keys=()), facts, "keys").next_step
+
+
 def test_loose_modes_of_the_keys_are_tightened(want: MakeWant) -> None:
     facts = ready(want())
     facts["owners"]["/home/deploy/.ssh/authorized_keys"]["mode"] = 0o664
