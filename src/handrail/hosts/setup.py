@@ -238,15 +238,17 @@ def _failed(failures: dict[str, HandrailError], document: dict[str, Any]) -> Han
     host, error = next(iter(failures.items()))
     states = {row["host"]: row["error"] or row["state"] for row in document["hosts"]}
     error.host_states = states if len(states) > 1 else {}
-    if isinstance(error, HostError):
-        # Lost on the way: what runs there is finished, and the next run goes on.
+    was_lost = isinstance(error, HostError)
+    if was_lost or (document["changed"] and isinstance(error, PreflightError | LockedError)):
+        # Lost on the way: what runs there is finished, and the next run goes on. And what stopped one host alone before
+        # anything was changed there does not speak for the others.
         error = DeployFailedError(
-            f"{host}: {error.message}",
+            f"{host}: {error.message.removeprefix(f'{host}: ')}",
             host=host,
             step=error.step,
             lines=error.lines,
             host_states=error.host_states,
-            next_step="run it again: it goes on where it stopped",
+            next_step="run it again: it goes on where it stopped" if was_lost else error.next_step,
         )
     error.document = document
     return error
