@@ -3,7 +3,7 @@
 import json
 import os
 
-from handrail.agent.files import read_json, write_atomic
+from handrail.agent.files import read_json, remove_file, write_atomic
 from handrail.agent.instances import Instances, files_of, with_files
 from handrail.agent.jobs import begin, is_job
 from handrail.agent.locking import must_hold_lock
@@ -70,6 +70,12 @@ def scale(agent, request, _payload):
     if not release:
         raise Refused("bad-request", "nothing is deployed here")
     before, specs_before = read_scale(app), installed_workers(app)
+    mark = app.path("scale.web")
+    # One that was cut off wrote the number down, and may not have brought the server to it.
+    was_cut = os.path.exists(mark)
+    changes_web = was_cut or before.get("web") != request["scale"].get("web")
+    if changes_web:
+        write_atomic(mark, "", 0o644)
     write_scale(app, request["scale"])
     web = None
     try:
@@ -79,19 +85,23 @@ def scale(agent, request, _payload):
         # Jobs have no number, and are as the release had them.
         wanted.update({name: spec for name, spec in specs_before.items() if is_job(spec)})
         bring(app, wanted, release, restart=False)
-        web = {}
-        web = change_web(app, request["service"], release, before.get("web"), request["scale"].get("web"))
+        web = {"how": "", "why": ""}
+        if changes_web:
+            web = change_web(app, request["service"], release, before.get("web"), request["scale"].get("web"))
     except Exception as error:
         try:
             write_scale(app, before)
             bring(app, specs_before, release, restart=False)
-            if web is not None:
+            if changes_web and web is not None:
                 change_web(app, request["service"], release, request["scale"].get("web"), before.get("web"))
+            if web is not None or not was_cut:
+                remove_file(mark)
         except (Refused, OSError) as second:
             # The client must not say of this host that it runs what it ran before.
             facts = second.facts if isinstance(second, Refused) else {}
             raise Refused("not-undone", "%s, after: %s" % (second, error), **facts) from None
         raise
+    remove_file(mark)
     now = read_scale(app)
     changed = [name for name in sorted({**before, **now}) if before.get(name) != now.get(name)]
     if changed:
@@ -115,8 +125,6 @@ def change_web(app, spec, release, before, wanted):
     Args:
         before, wanted: numbers; None for what the server has without `inv scale`.
     """
-    if before == wanted:
-        return {"how": "", "why": ""}
     own = read_json(app.release(release, ".handrail", "files.json"))
     instances = Instances(app, with_files(spec, own))
     service = instances.service(instances.live() or "web")

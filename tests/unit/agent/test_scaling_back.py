@@ -1,4 +1,4 @@
-"""What a host runs after `inv scale` has failed on it: what it ran before, or it says that it does not."""
+"""What a host runs after `inv scale` has failed or ended on it: what it ran before, or it says that it does not."""
 
 from __future__ import annotations
 
@@ -57,3 +57,24 @@ def test_a_host_that_does_not_come_back_says_so_and_why(agent: Any, monkeypatch:
         settling.scale(agent, REQUEST, b"")
     assert refused.value.kind == "not-undone"
     assert refused.value.facts == {"lines": ["x"]}
+
+
+def test_the_number_of_the_servers_workers_is_brought_about_by_the_next_one_where_the_agent_was_killed(
+    agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, *[None] * 3)
+    seen = []
+
+    def change_web(_app: App, _spec: Any, _release: str, before: int | None, wanted: int | None) -> dict[str, str]:
+        seen.append((before, wanted))
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        return {"how": "restarted", "why": "it had another number"}
+
+    monkeypatch.setattr(settling, "change_web", change_web)
+    request = {**REQUEST, "scale": {"worker": 1, "web": 4}}
+    with pytest.raises(KeyboardInterrupt):
+        settling.scale(agent, request, b"")
+    assert settling.scale(agent, request, b"")["web"]["how"] == "restarted"
+    assert settling.scale(agent, request, b"")["web"]["how"] == ""
+    assert seen == [(None, 4), (4, 4)]
