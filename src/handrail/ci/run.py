@@ -236,12 +236,15 @@ def _run(
     for file in keep(work / "artifacts", root):
         printer.info(f"kept {file.relative_to(root)}")
     jobs = list(log.jobs.values())
+    is_refused = bool(result.returncode) and not any(job.state == "failed" for job in jobs)
     began: dict[str, set[str]] = {job.id: {run.state for run in jobs if run.id == job.id} for job in jobs}
     # Of a job that never begins act says nothing.
     jobs += [
-        JobRun(job.name, job.name, remark=_why_not(job, began, matrix)) for job in chosen.jobs if job.name not in began
+        JobRun(job.name, job.name, remark="act did not begin it" if is_refused else _why_not(job, began, matrix))
+        for job in chosen.jobs
+        if job.name not in began
     ]
-    if result.returncode and not any(job.state == "failed" for job in jobs):
+    if is_refused:
         complaint = next((text for text in log.complaints if text), f"act ended with {result.returncode}")
         jobs.append(JobRun("act", "act", "failed", complaint))
     return jobs

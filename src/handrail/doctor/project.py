@@ -48,22 +48,21 @@ def _git(root: Path, runner: Runner) -> Iterator[Diagnosis]:
 def _environment(root: Path, project: Project, runner: Runner) -> Iterator[Diagnosis]:
     from handrail.build.development import is_locked_by_uv
     from handrail.config.load import FILE
-    from handrail.setup.environment import environment_commands
+    from handrail.setup.environment import environment_commands, environment_place, is_usable
 
-    if not (root / ".venv" / "pyvenv.cfg").is_file():
+    place = environment_place()
+    if not is_usable(root / place):
+        lacks = f"{place} has no interpreter any more" if (root / place).is_dir() else f"there is no {place}"
         yield Diagnosis(
-            "environment-missing",
-            "warning",
-            "there is no .venv: the tasks run in another environment",
-            mend="inv setup",
+            "environment-missing", "warning", f"{lacks}: the tasks run in another environment", mend="inv setup"
         )
         return
-    if Path(sys.prefix).resolve() != (root / ".venv").resolve():
+    if Path(sys.prefix).resolve() != (root / place).resolve():
         yield Diagnosis(
             "environment-foreign",
             "warning",
-            f"inv runs in {sys.prefix} and not in the project's .venv: its tools may be of other versions",
-            mend=". .venv/bin/activate",
+            f"inv runs in {sys.prefix} and not in the project's {place}: its tools may be of other versions",
+            mend=f". {place}/bin/activate",
         )
     if not (root / "uv.lock").is_file():
         if is_locked_by_uv(root):
@@ -89,7 +88,7 @@ def _environment(root: Path, project: Project, runner: Runner) -> Iterator[Diagn
         yield Diagnosis(
             "environment-stale",
             "warning",
-            f".venv is not what is locked (it differs in {', '.join(list(dict.fromkeys(changed))[:5])})",
+            f"{place} is not what is locked (it differs in {', '.join(list(dict.fromkeys(changed))[:5])})",
             # No repair: it also takes away what somebody has installed by hand.
             mend="inv setup",
         )

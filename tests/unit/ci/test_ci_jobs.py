@@ -189,6 +189,16 @@ def test_a_job_that_did_not_begin_says_why(root: Path, acting: FakeRunner) -> No
     ]
 
 
+def test_a_workflow_that_act_refuses_is_told_of_once(root: Path, acting: FakeRunner) -> None:
+    acting.answer("act", stdout="Error: workflow is not valid\n", returncode=1)
+    jobs = run_jobs(root, choose(root, "unlucky", ""), acting, RecordingPrinter())
+    assert [(job.id, job.state, job.remark) for job in jobs] == [
+        ("narrow", "not run", "act did not begin it"),
+        ("unlucky", "not run", "act did not begin it"),
+        ("act", "failed", "Error: workflow is not valid"),
+    ]
+
+
 def test_jobs_for_other_machines_alone_start_nothing_and_are_no_success(root: Path, acting: FakeRunner) -> None:
     printer = RecordingPrinter()
     jobs = run_jobs(root, choose(root, "there", ""), acting, printer)

@@ -6,6 +6,7 @@ import errno
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -254,7 +255,9 @@ def test_a_plain_trees_environment_is_held_against_the_lock_and_its_requirements
     )
     (root / "requirements.txt").write_text("flask\n")
     (root / "uv.lock").write_text("version = 1\n")
-    (root / ".venv").mkdir()
+    python = root / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
     (root / ".venv" / "pyvenv.cfg").write_text("")
     runner = FakeRunner()
     runner.answer("uv", "pip", stderr="Would install 1 package\n + flask==3.0.3\n")
@@ -271,6 +274,10 @@ def test_a_plain_trees_environment_is_held_against_the_lock_and_its_requirements
     assert [each.code for each in stale()] == ["lock-stale"]
     (root / "uv.lock").unlink()
     assert [each.code for each in stale()] == ["lock-missing"]
+    python.unlink()
+    python.symlink_to("/nowhere/python3.12")
+    (gone,) = (each for each in look_at_project(root, load_project(root), runner) if "environment" in each.code)
+    assert gone.message.startswith(".venv has no interpreter any more")
 
 
 def test_only_the_tools_that_inv_check_runs_in_this_project_are_missed(
