@@ -109,12 +109,17 @@ def test_what_is_held_ends_with_abort_the_next_deploy_or_a_rollback(project, con
     refused = project.inv("deploy", "--env", "test", "--yes", "--resume")
     assert refused.returncode == 3
     assert "is held" in refused.stderr
+    # What a command that ran as root has left there keeps neither the abort nor the next deploy from working.
+    folder = f"{container_host.home}/apps/{project.app}/releases/{held(project)[0]}"
+    container_host.run_as_root(f"mkdir {folder}/__pycache__ && touch {folder}/__pycache__/code.pyc")
     assert project.inv("deploy", "--env", "test", "--abort").returncode == 0
     assert units(container_host, project.app) == {"web-blue"}
     assert held(project) == [None, None]
     assert promote(project, expect=3)["error"]["message"] == "no host of test holds a release"
 
-    project.deploy("--hold")
+    done = project.inv("deploy", "--env", "test", "--yes", "--hold")
+    assert done.returncode == 0, done
+    assert f"{container_host.name}: {folder} cannot be deleted" in done.stderr, done
     project.release("three")
     project.deploy()
     assert served(project) == ["three", "three"]
