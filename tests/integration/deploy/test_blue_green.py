@@ -31,8 +31,8 @@ def project(new_project, container_host: ContainerHost, proxy: str) -> DeployPro
 
 
 def visitors_of(host: ContainerHost, port: int) -> Visitors:
-    """Visitors without a pause, on kept and on new connections."""
-    return Visitors([host], port, version=lambda body: body.partition('"version": "')[2].partition('"')[0])
+    """Visitors on kept and on new connections, some hundreds of requests a second."""
+    return Visitors([host], port, version=lambda body: body.partition('"version": "')[2].partition('"')[0], pause=0.004)
 
 
 def served(project: DeployProject, proxy: str) -> str:

@@ -41,7 +41,7 @@ def workers(project: DeployProject, host: Host) -> tuple[int, int]:
 
 def visitors(host: Host, port: int) -> Visitors:
     """Ask again and again, each time on a new connection, from four threads."""
-    return Visitors([host], port, kept=[False] * 4, timeout=5.0)
+    return Visitors([host], port, kept=[False] * 4, pause=0.004, timeout=5.0)
 
 
 def test_a_server_changes_its_workers_without_a_restart_and_without_a_failed_request(

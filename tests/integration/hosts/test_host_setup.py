@@ -170,7 +170,7 @@ def test_nginx_supervisor_and_an_account_that_is_there_already(bare_host: BareHo
     assert project.served(80) == ["one"]
 
     project.configure(test={"strategy": "blue-green", "watch": 0.2})
-    with Visitors([bare_host], 80) as visitors:
+    with Visitors([bare_host], 80, pause=0.004) as visitors:
         for version in ("three", "four"):
             project.release(version)
             project.deploy()
