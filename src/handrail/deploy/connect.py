@@ -15,6 +15,7 @@ import os
 import shlex
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,8 @@ ATTEMPTS = 4
 # A connection that ends is told by us; Paramiko's own threads would write their tracebacks to the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 KEY_VARIABLE = "DEPLOY_SSH_KEY"
+# A server's reason for opening no channel: it is not allowed to, as with AllowTcpForwarding no.
+_PROHIBITED = 1
 
 
 # Hosts behind one jump host log in through its one sshd, which counts them all: MaxStartups begins to refuse at ten.
@@ -129,27 +132,44 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
     except paramiko.PasswordRequiredException:
         raise _refuse(host, "the SSH key needs a passphrase", "ssh-add the key to your agent") from None
     except paramiko.AuthenticationException as error:
-        user = connection.user
-        raise _refuse(host, f"user {user} was not let in ({error})", f"try: ssh {_ssh_words(host, target)}") from None
+        at = _not_open(connection)
+        if "timeout" in str(error):
+            raise _silent(host, at) from None
+        jump = "" if at is connection else f" by the jump host {at.host}"
+        message = f"user {at.user} was not let in{jump} ({error})"
+        raise _refuse(host, message, f"try: ssh {_ssh_words(host, target)}") from None
+    except paramiko.ChannelException as error:
+        at = _not_open(connection)
+        jump, address = at.gateway.host, f"{at.host}:{at.port}"
+        if error.code == _PROHIBITED:
+            raise _refuse(host, f"the jump host {jump} may not connect to {address}", "") from None
+        raise _away(host, f"{address} does not answer to the jump host {jump}") from None
     except paramiko.ssh_exception.NoValidConnectionsError as error:
         first = next(iter(error.errors.values()))
         reason = (first.strerror or str(first)).lower()
-        raise _away(host, f"{connection.host}:{connection.port} does not answer: {reason}") from None
+        at = _not_open(connection)
+        raise _away(host, f"{at.host}:{at.port} does not answer: {reason}") from None
     except (EOFError, ConnectionResetError) as error:
         raise _TransientError(error or "end of file") from None
     except paramiko.SSHException as error:
-        text = str(error)
+        text, at = str(error), _not_open(connection)
         if "banner" in text or "Connection reset" in text or "Connection lost" in text:
             raise _TransientError(text) from None
+        if "Timeout opening channel" in text:
+            raise _silent(host, at) from None
+        if text == "No existing session":
+            # Paramiko waits for the handshake, and goes on without one.
+            if not at.client.get_transport().initial_kex_done:
+                raise _silent(host, at) from None
+            text = f"the server hung up while user {at.user} logged in"
         if "private key" in text:
-            files = ", ".join(connection.ssh_config.get("identityfile", ["one in ~/.ssh"]))
+            files = ", ".join(at.ssh_config.get("identityfile", ["one in ~/.ssh"]))
             text = f"an SSH key is {text} (of: {files})"
         raise _refuse(host, text, "") from None
     except TimeoutError:
-        address = f"{connection.host}:{connection.port}"
-        raise _away(host, f"{address} did not answer within {CONNECT_TIMEOUT} s") from None
+        raise _silent(host, _not_open(connection)) from None
     except socket.gaierror as error:
-        raise _away(host, f"{connection.host}: {error.strerror}") from None
+        raise _away(host, f"{_not_open(connection).host}: {error.strerror}") from None
     except OSError as error:
         # An unreadable key file, or no route.
         raise _unusable(host, error) from None
@@ -176,6 +196,19 @@ def _refuse(host: str, message: str, next_step: str) -> PreflightError:
 def _unusable(host: str, error: OSError) -> PreflightError:
     reason = (error.strerror or str(error)).lower()
     return _refuse(host, f"{error.filename}: {reason}" if error.filename else reason, "")
+
+
+def _not_open(connection: Any) -> Any:
+    """Return the connection that could not be opened: the one to a jump host, or the one that goes through it."""
+    gateway = connection.gateway
+    if not isinstance(gateway, type(connection)):
+        return connection
+    first = _not_open(gateway)
+    return first if first.transport is None else connection
+
+
+def _silent(host: str, at: Any) -> UnreachableError:
+    return _away(host, f"{at.host}:{at.port} did not answer within {CONNECT_TIMEOUT} s")
 
 
 def _away(host: str, message: str) -> UnreachableError:
@@ -259,7 +292,8 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
         """A Fabric connection, and so are its gateways, that knows its host keys or does not connect."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
+            super().__init__(*args, **kwargs, connect_timeout=CONNECT_TIMEOUT)
+            _set_login(self.connect_kwargs, self.ssh_config)
             named = self.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts")
             # One quoted path may hold spaces; several paths are separated by them.
             paths = [named] if Path(named).expanduser().is_file() else named.split()
@@ -280,18 +314,22 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
             return gateway
 
     config = fabric.Config(ssh_config=_ssh_config(target, root))
-    connection = StrictConnection(host, config=config, connect_timeout=CONNECT_TIMEOUT)
-    kwargs = connection.connect_kwargs
-    kwargs.setdefault("banner_timeout", CONNECT_TIMEOUT)
+    return StrictConnection(host, config=config)
+
+
+def _set_login(kwargs: Any, ssh_config: Mapping[str, Any]) -> None:
+    """Set what Paramiko is told of a login, at a host and at each jump host before it."""
+    # The limit of the whole handshake ends first: a server that says nothing is away, one that hangs up is asked again.
+    kwargs.setdefault("banner_timeout", 2 * CONNECT_TIMEOUT)
     kwargs.setdefault("auth_timeout", CONNECT_TIMEOUT)
+    kwargs.setdefault("channel_timeout", CONNECT_TIMEOUT)
     kwargs.setdefault("transport_factory", _transport)
     if given := _given_key():
         kwargs.update(pkey=given, allow_agent=False, look_for_keys=False)
         kwargs.pop("key_filename", None)
-    if connection.ssh_config.get("identitiesonly", "").lower() == "yes":
+    if ssh_config.get("identitiesonly", "").lower() == "yes":
         kwargs.setdefault("allow_agent", False)
         kwargs.setdefault("look_for_keys", False)
-    return connection
 
 
 def _transport(*args: Any, **kwargs: Any) -> Any:

@@ -46,7 +46,10 @@ def test_ci_deploys_with_a_key_and_host_keys_that_are_only_variables(new_project
         "DEPLOY_SSH_KEY": sshd_host.identity.read_text().strip(),  # a web form takes the last line end away
         "DEPLOY_KNOWN_HOSTS": (client / "known_hosts").read_text(),
     }
-    (client / "ssh_config").write_text("".join(f"{x}\n" for x in config.splitlines() if "IdentityFile" not in x))
+    keyless = "".join(f"{x}\n" for x in config.splitlines() if "IdentityFile" not in x)
+    # The host is its own jump host, under another name.
+    jump = sshd_host.ssh_config().replace(f"Host {sshd_host.name}", "Host jump").replace("IdentityFile", "#")
+    (client / "ssh_config").write_text(f"{jump}\nHost {sshd_host.name}\n    ProxyJump jump\n{keyless}")
     (client / "known_hosts").write_bytes(b"# M\xfcller's\nhost-a ssh-ed25519 AAAAC\n")  # passed over, as ssh does
     done = project.inv("deploy", "--env", "test", "--yes", "--json", env=given)
     assert done.returncode == 0, done

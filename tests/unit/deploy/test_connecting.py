@@ -1,0 +1,179 @@
+"""What is told of a server that does not let in, by servers on this machine's loopback."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import paramiko
+import pytest
+
+from handrail.deploy import connect
+from handrail.errors import PreflightError, UnreachableError
+
+pytestmark = pytest.mark.unit
+
+KEY = paramiko.ECDSAKey.generate()
+
+
+class Rules(paramiko.ServerInterface):  # type: ignore[misc]
+    """Lets everybody in, to whom `login` does nothing; opens a channel or says why not."""
+
+    def __init__(self, login: Callable[[], object] = lambda: None, channel: int = paramiko.OPEN_SUCCEEDED) -> None:
+        self.login, self.channel = login, channel
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_auth_publickey(self, username: str, key: Any) -> int:
+        self.login()
+        return int(paramiko.AUTH_SUCCESSFUL)
+
+    def check_channel_direct_tcpip_request(self, chanid: int, origin: Any, destination: Any) -> int:
+        return self.channel
+
+
+class Servers:
+    """SSH servers; one without rules takes connections and says nothing, as a frozen machine does."""
+
+    def __init__(self) -> None:
+        self.frozen = threading.Event()
+        self.open: list[Any] = []
+
+    def start(self, rules: Rules | None = None) -> int:
+        """Return the port of a new server."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.open.append(listening)
+        threading.Thread(target=self._serve, args=(listening, rules), daemon=True).start()
+        return int(listening.getsockname()[1])
+
+    def _serve(self, listening: socket.socket, rules: Rules | None) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                taken, _ = listening.accept()
+                self.open.append(taken)
+                if rules:
+                    transport = paramiko.Transport(taken)
+                    self.open.append(transport)
+                    transport.add_server_key(KEY)
+                    transport.start_server(event=threading.Event(), server=rules)
+
+    def stop(self) -> None:
+        self.frozen.set()
+        for each in reversed(self.open):
+            each.close()
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Servers]:
+    text = io.StringIO()
+    paramiko.ECDSAKey.generate().write_private_key(text)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DEPLOY_SSH_KEY", text.getvalue())
+    made = Servers()
+    yield made
+    made.stop()
+
+
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int = 10, **ports: int) -> PreflightError:
+    """Return why ``web1`` could not be reached; where there is a port of ``jump``, through that one."""
+    monkeypatch.setattr(connect, "CONNECT_TIMEOUT", limit)
+    known = [f"[127.0.0.1]:{port} {KEY.get_name()} {KEY.get_base64()}" for port in ports.values()]
+    monkeypatch.setenv("DEPLOY_KNOWN_HOSTS", "\n".join(known))
+    config = [f"Host {name}\n  HostName 127.0.0.1\n  Port {port}\n" for name, port in ports.items()]
+    jump = "  ProxyJump jump\n" if "jump" in ports else ""
+    both = "".join(f"  IdentityFile {tmp_path}/.ssh/{name}\n" for name in ("id_ecdsa", "other"))
+    (tmp_path / "ssh_config").write_text("".join(config) + f"Host web1\n{jump}Host *\n{both}")
+    target: Any = SimpleNamespace(ssh_config="ssh_config", known_hosts="")
+    with pytest.raises(PreflightError) as error:
+        connect.connect("web1", target, tmp_path)
+    return error.value
+
+
+def test_a_server_that_says_nothing_is_away(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = servers.start()
+    error = refused(tmp_path, monkeypatch, 1, web1=port)
+    assert isinstance(error, UnreachableError)
+    assert error.message == f"web1: cannot connect: 127.0.0.1:{port} did not answer within 1 s"
+
+
+def test_a_server_that_falls_silent_at_the_login_is_away(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = servers.start(Rules(login=servers.frozen.wait))
+    error = refused(tmp_path, monkeypatch, 2, web1=port)
+    assert isinstance(error, UnreachableError)
+    assert error.message.endswith(f"127.0.0.1:{port} did not answer within 2 s")
+
+
+def test_a_server_that_hangs_up_at_the_login_is_there_and_refuses(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DEPLOY_SSH_KEY")
+    (tmp_path / ".ssh").mkdir()
+    for name in ("id_ecdsa", "other"):
+        paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / ".ssh" / name))
+    port = servers.start(Rules(login=lambda: servers.open[-1].close()))
+    error = refused(tmp_path, monkeypatch, web1=port)
+    assert not isinstance(error, UnreachableError)
+    assert "the server hung up while user" in error.message
+
+
+def test_a_jump_host_that_says_nothing_is_named(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = servers.start()
+    error = refused(tmp_path, monkeypatch, limit=1, jump=port, web1=7)
+    assert isinstance(error, UnreachableError)
+    assert error.message.endswith(f"127.0.0.1:{port} did not answer within 1 s")
+
+
+def test_a_host_that_is_away_from_its_jump_host_is_away(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jump = servers.start(Rules(channel=paramiko.OPEN_FAILED_CONNECT_FAILED))
+    error = refused(tmp_path, monkeypatch, jump=jump, web1=7)
+    assert isinstance(error, UnreachableError)
+    assert error.message.endswith("127.0.0.1:7 does not answer to the jump host 127.0.0.1")
+
+
+def test_a_jump_host_that_opens_no_channel_for_long_is_given_up(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = Rules()
+    rules.check_channel_direct_tcpip_request = lambda *_: servers.frozen.wait()  # type: ignore[method-assign]
+    error = refused(tmp_path, monkeypatch, limit=2, jump=servers.start(rules), web1=7)
+    assert isinstance(error, UnreachableError)
+    assert error.message.endswith("127.0.0.1:7 did not answer within 2 s")
+
+
+def test_a_jump_host_that_may_not_connect_on_is_there_and_refuses(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jump = servers.start(Rules(channel=paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED))
+    error = refused(tmp_path, monkeypatch, jump=jump, web1=7)
+    assert not isinstance(error, UnreachableError)
+    assert error.message.endswith("the jump host 127.0.0.1 may not connect to 127.0.0.1:7")
+
+
+def test_each_jump_host_gets_the_key_and_the_time_limits(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh_config").write_text("Host web1\n  ProxyJump one,two\nHost *\n  IdentityFile ~/nowhere\n")
+    target: Any = SimpleNamespace(ssh_config="ssh_config", known_hosts="")
+    at = connect._connection("web1", target, tmp_path)
+    met = []
+    while at:
+        met.append(at.original_host)
+        kwargs = at.connect_kwargs
+        assert (at.connect_timeout, kwargs["auth_timeout"], kwargs["channel_timeout"]) == (10, 10, 10)
+        assert (kwargs["allow_agent"], "key_filename" in kwargs) == (False, False)
+        assert isinstance(kwargs["pkey"], paramiko.ECDSAKey)
+        at = at.gateway
+    assert met == ["web1", "two", "one"]
