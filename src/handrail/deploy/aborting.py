@@ -35,7 +35,10 @@ def abort(job: Job) -> dict[str, str]:
         ended, failures = fleet.each("", end, begun)
         states = {host: f"nothing to abort; serves {facts[host]['current'] or 'nothing'}" for host in fleet.hosts}
         for host, outcome in ended.items():
-            states[host] = f"aborted {begun[host]['release']}; serves {outcome['serves'] or 'nothing'}"
+            release, serves = begun[host]["release"], outcome["serves"] or "nothing"
+            # Its client died between the decision and the record, which taking the lock has made.
+            stays = f"{release} was committed, and stays"
+            states[host] = stays if serves == release else f"aborted {release}; serves {serves}"
         states.update(dict.fromkeys(failures, "unknown"))
         states.update({host: f"left out: {why.removeprefix(f'{host}: ')}" for host, why in away.items()})
         for host, error in failures.items():

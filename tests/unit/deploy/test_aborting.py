@@ -23,6 +23,7 @@ class FakeSession:
     """A host with an unfinished release; the operation ``fails`` with an error of a kind."""
 
     is_open = True
+    serves = "1-a"
 
     def __init__(
         self, host: str, step: str = "prepared", fails: str = "", kind: str = "", *, held: bool = False
@@ -40,7 +41,7 @@ class FakeSession:
         self.called.append(op)
         if op == self.fails:
             raise HostError(self.host, self.kind, "the connection was lost: closed")
-        return {"serves": "1-a", "ok": True, "why": "", "left": "", "recovered": ""}
+        return {"serves": self.serves, "ok": True, "why": "", "left": "", "recovered": ""}
 
     def ping(self) -> None: ...
 
@@ -90,3 +91,9 @@ def test_an_abort_goes_on_without_a_host_that_is_away_where_it_was_told_to(monke
     assert hosts[1].called == []
     states = abort(monkeypatch, *hosts, skip_unreachable=True)
     assert states == {"a": "left out: no answer", "b": "aborted 2-b; serves 1-a"}
+
+
+def test_what_had_been_committed_is_not_called_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = FakeSession("a", "activated")
+    session.serves = "2-b"
+    assert abort(monkeypatch, session) == {"a": "2-b was committed, and stays"}
