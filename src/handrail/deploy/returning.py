@@ -73,17 +73,17 @@ def fail(run: Run, error: BaseException) -> HandrailError:
             next_step=way_back(run, broken[0]),
             **facts,
         )
-    if interrupted:
-        facts["step"] = ""
-        return InterruptedByUserError("interrupted; every host serves what it served before", **facts)
-    kind = DeployReturnedError if run.activated else DeployFailedError
     # What was held is forgotten, so there is nothing to promote again.
     again = "deploy it again (nothing needs to travel)" if run.kind == "promote" else "run it again"
-    return kind(
-        f"{where}{why}",
-        next_step=f"fix the cause, then {again}; {what_stays(run, facts['step'])}",
-        **facts,
-    )
+    stays = what_stays(run, facts["step"])
+    if interrupted:
+        facts["step"] = ""
+        told = "interrupted; every host serves what it served before"
+        if not run.migrated and run.kind != "promote":
+            return InterruptedByUserError(told, **facts)
+        return InterruptedByUserError(told, next_step=f"{again}; {stays}", **facts)
+    kind = DeployReturnedError if run.activated else DeployFailedError
+    return kind(f"{where}{why}", next_step=f"fix the cause, then {again}; {stays}", **facts)
 
 
 def way_back(run: Run, host: str) -> str:

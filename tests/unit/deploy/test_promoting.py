@@ -15,7 +15,13 @@ from handrail.deploy.behind import Standing
 from handrail.deploy.fleet import Fleet
 from handrail.deploy.promote import promote
 from handrail.deploy.running import Job, Run
-from handrail.errors import DeployReturnedError, PreflightError, TaskFailedError, UnreachableError
+from handrail.errors import (
+    DeployReturnedError,
+    InterruptedByUserError,
+    PreflightError,
+    TaskFailedError,
+    UnreachableError,
+)
 from handrail.tasks.deploy import _finish
 from handrail.testing import RecordingPrinter
 
@@ -105,6 +111,17 @@ def test_a_failed_promotion_says_what_stays_in_the_database_and_how_to_go_on() -
     again = "fix the cause, then deploy it again (nothing needs to travel); 0002_drop ran and cannot be undone"
     assert failed.value.next_step.startswith(again)
     assert failed.value.host_states == {"a": "returned to 1-a", "b": "returned to 1-a"}
+
+
+def test_an_interrupted_promotion_says_that_what_was_held_is_deployed_again_and_what_stays() -> None:
+    def press_ctrl_c(moment: str, _facts: Any) -> None:
+        if moment == "before_commit":
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedByUserError, match="every host serves what it served before") as ended:
+        promote(job(run_hooks=press_ctrl_c))
+    again = "deploy it again (nothing needs to travel); 0002_drop ran and cannot be undone"
+    assert ended.value.next_step.startswith(again)
 
 
 def test_a_release_that_is_held_warns_of_what_it_did_that_cannot_be_undone() -> None:
