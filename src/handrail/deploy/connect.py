@@ -8,6 +8,7 @@ same class, so a jump host is checked as strictly as the host behind it.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import io
 import logging
@@ -38,6 +39,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 KEY_VARIABLE = "DEPLOY_SSH_KEY"
 # A server's reason for opening no channel: it is not allowed to, as with AllowTcpForwarding no.
 _PROHIBITED = 1
+_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
 
 # Hosts behind one jump host log in through its one sshd, which counts them all: MaxStartups begins to refuse at ten.
@@ -171,7 +173,10 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
     except socket.gaierror as error:
         raise _away(host, f"{_not_open(connection).host}: {error.strerror}") from None
     except OSError as error:
-        # An unreadable key file, or no route.
+        if error.errno in _NO_ROUTE:
+            at = _not_open(connection)
+            raise _away(host, f"{at.host}:{at.port} does not answer: {os.strerror(error.errno).lower()}") from None
+        # An unreadable key file.
         raise _unusable(host, error) from None
     except ValueError as error:
         raise _refuse(host, str(error), "") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
 import threading
@@ -123,6 +124,16 @@ def test_a_server_that_hangs_up_at_the_login_is_there_and_refuses(
     error = refused(tmp_path, monkeypatch, web1=port)
     assert not isinstance(error, UnreachableError)
     assert "the server hung up while user" in error.message
+
+
+def test_a_host_without_a_route_is_away(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_route(*_: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", no_route)
+    error = refused(tmp_path, monkeypatch, web1=7)
+    assert isinstance(error, UnreachableError)
+    assert error.message.endswith("127.0.0.1:7 does not answer: network is unreachable")
 
 
 def test_a_jump_host_that_says_nothing_is_named(
