@@ -244,7 +244,9 @@ def show_jobs(document: dict[str, Any], printer: Printer) -> None:
         )
 
 
-def _ending(code: int) -> str:
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "ended unseen: its scheduler had been killed"
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 

@@ -6,9 +6,9 @@ in its release's folder and with its settings::
     python3 run-scheduler.py NAME '{"minutes": [...], …}' PATIENCE TIMEOUT REPORT
 
 One run at a time: what comes while a run goes on is left out. What came while nobody waited, because a deploy let a run
-end or the host was off, is made up for, once. SIGTERM ends it: nothing new begins, the run in progress may end by
-itself for PATIENCE seconds, then it is asked to, and killed 10 s later. SIGUSR1 begins a run now. REPORT is a JSON file
-that says what happened. Times are UTC.
+end or the host was off, is made up for, once. A run whose scheduler was killed goes on, and the next scheduler takes it
+for its own. SIGTERM ends it: nothing new begins, the run in progress may end by itself for PATIENCE seconds, then it is
+asked to, and killed 10 s later. SIGUSR1 begins a run now. REPORT is a JSON file that says what happened. Times are UTC.
 """
 
 import datetime
@@ -63,6 +63,41 @@ def matches_day(schedule, moment):
     return (day or weekday) if schedule["either_day"] else (day and weekday)
 
 
+def started(pid):
+    """Return when a process was started, as its system says it, to tell it from a later one; "" where it has ended."""
+    if not os.path.isdir("/proc/self"):
+        argv = ["ps", "-o", "lstart=", "-p", str(pid)]
+        return subprocess.run(argv, stdout=subprocess.PIPE, check=False).stdout.decode("utf-8", "replace").strip()
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:
+            # "pid (name) state …": the name may hold spaces and brackets.
+            fields = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+class Orphan:
+    """A run whose scheduler was killed, as if this one had begun it; how it ends, nobody can see."""
+
+    UNSEEN = "unseen"
+
+    def __init__(self, known):
+        self.pid = known["pid"]
+        self.started = known["started"]
+
+    def poll(self):
+        return None if self.started and started(self.pid) == self.started else self.UNSEEN
+
+    def wait(self, seconds):
+        deadline = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired([], seconds)
+            time.sleep(0.02)
+        return self.UNSEEN
+
+
 class Scheduler:
     def __init__(self, name, schedule, patience, timeout, report):
         self.name = name
@@ -72,18 +107,32 @@ class Scheduler:
         self.path = report
         self.report = read(report)
         self.run = None
-        self.began = 0.0
+        # Of the run in progress, for the report: "began", "release", and what tells its process from another one.
+        self.known = {}
+        # The clock may be set: lengths of time are measured by the one that cannot, from these on.
+        self.since = 0.0
         self.ending = 0.0
         self.wanted = False
         # A job that is new here, or came back with another schedule, has missed nothing.
         known = self.report.get("schedule") == schedule and "waited_until" in self.report
         self.seen = min(self.report["waited_until"], time.time()) if known else time.time()
 
+    def adopt(self):
+        known = self.report.get("run")
+        orphan = Orphan(known) if known else None
+        if orphan and orphan.poll() is None:
+            print("%s: a run whose scheduler was killed goes on" % self.name, flush=True)
+            self.run, self.known = orphan, known
+            self.since = time.monotonic() - max(0.0, time.time() - known["began"])
+
     def work(self):
         """Wait and run until SIGTERM, and until the run in progress has ended."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self.adopt()
         while not self.ending or self.run:
             now = time.time()
+            # A clock that was ahead and is put right: its times come once more.
+            self.seen = min(self.seen, now)
             due = following(self.schedule, self.seen)
             if self.run is None and not self.ending and (self.wanted or (due is not None and due <= now)):
                 self.start()
@@ -104,30 +153,36 @@ class Scheduler:
             start_new_session=True,
             preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
         )
-        self.began = time.time()
+        self.since = time.monotonic()
+        pid, release = self.run.pid, os.environ.get("HANDRAIL_RELEASE")
+        self.known = {"began": time.time(), "release": release, "pid": pid, "started": started(pid)}
+        self.tell()
 
     def wait(self, until):
         """Wait until a signal, the next time or the end of the run, whichever is first."""
         seconds = LONGEST_SLEEP if self.run is None else POLL
         got = await_signal(max(0.0, min(until, seconds)))
         if got == signal.SIGTERM:
-            self.ending = self.ending or time.time()
+            self.ending = self.ending or time.monotonic()
         elif got:
             self.wanted = True
         if self.run is None:
             return
         code = self.run.poll()
-        if code is None and self.timeout and time.time() - self.began > self.timeout:
+        if code is None and self.timeout and time.monotonic() - self.since > self.timeout:
             print("%s: stopped after %g s, its timeout" % (self.name, self.timeout), flush=True)
             code = self.stop()
-        elif code is None and self.ending and time.time() - self.ending > self.patience:
+        elif code is None and self.ending and time.monotonic() - self.ending > self.patience:
             print("%s: stopped, a deploy had waited %g s for its end" % (self.name, self.patience), flush=True)
             code = self.stop()
         if code is None:
             return
-        last = {"began": self.began, "ended": time.time(), "code": code, "release": os.environ.get("HANDRAIL_RELEASE")}
-        self.run = None
-        if code:
+        last = {"began": self.known["began"], "ended": time.time(), "code": code, "release": self.known["release"]}
+        self.run, self.known = None, {}
+        if code == Orphan.UNSEEN:
+            last["code"] = None
+            print("%s: ended; how, only its scheduler could have seen, which was killed" % self.name, flush=True)
+        elif code:
             print("%s: ended with %d" % (self.name, code), flush=True)
         self.tell(last=last)
 
@@ -142,7 +197,7 @@ class Scheduler:
         return -signal.SIGKILL
 
     def tell(self, **facts):
-        facts.update(schedule=self.schedule, running=self.began if self.run else None)
+        facts.update(schedule=self.schedule, running=self.known.get("began"), run=self.known)
         if all(self.report.get(key) == value for key, value in facts.items()):
             return
         self.report.update(facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ JOB = (
     "while not pathlib.Path('../../go').exists(): time.sleep(0.02)\n"
     "log.write('ended\\n'); raise SystemExit(4)"
 )
+EVERY_MINUTE = dataclasses.asdict(Job("* * * * *").schedule)
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -59,13 +62,22 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def report(tmp_path: Path) -> dict[str, Any]:
-    path = tmp_path / "shared" / "log" / "nightly.json"
+    return report_at(tmp_path / "shared" / "log" / "nightly.json")
+
+
+def report_at(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found
 
 
 def said(tmp_path: Path) -> list[str]:
     return (tmp_path / "log").read_text().split() if (tmp_path / "log").exists() else []
+
+
+def pending(pid: int) -> int:
+    """Return the signals that a process has not taken yet, as bits."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("ShdPnd:")).split()[1], 16)
 
 
 def miss_a_time(tmp_path: Path) -> None:
@@ -132,6 +144,95 @@ def test_a_run_that_takes_too_long_is_stopped(start: Start, tmp_path: Path, limi
     wait_until(lambda: report(tmp_path).get("last"), "its end")
     assert report(tmp_path)["last"]["code"] == -signal.SIGTERM
     assert said(tmp_path) == ["began"]
+
+
+def test_a_run_whose_scheduler_was_killed_is_the_next_ones(start: Start, tmp_path: Path) -> None:
+    process = start()
+    wait_until(lambda: "next" in report(tmp_path), "the report")
+    os.kill(process.pid, signal.SIGUSR1)
+    wait_until(lambda: said(tmp_path) and report(tmp_path)["running"], "the run")
+    began = report(tmp_path)["running"]
+    process.kill()
+    process.wait()
+    process = start()
+    # Begun by the first one; what is asked for now comes after its end.
+    assert process.stdout
+    assert process.stdout.readline() == b"nightly: a run whose scheduler was killed goes on\n"
+    os.kill(process.pid, signal.SIGUSR1)
+    wait_until(lambda: pending(process.pid) == 0, "the signal's arrival")
+    assert report(tmp_path)["running"] == began
+    assert said(tmp_path) == ["began"]
+    (tmp_path / "go").touch()
+    wait_until(lambda: said(tmp_path) == ["began", "ended"] * 2, "the second run, after the first")
+    end(process)
+    assert process.stdout.readline().startswith(b"nightly: ended; how,")
+
+
+def test_a_run_whose_scheduler_was_killed_is_stopped_by_the_next_one(start: Start, tmp_path: Path) -> None:
+    process = start()
+    wait_until(lambda: "next" in report(tmp_path), "the report")
+    os.kill(process.pid, signal.SIGUSR1)
+    wait_until(lambda: said(tmp_path) and report(tmp_path)["running"], "the run")
+    run = report(tmp_path)["run"]["pid"]
+    process.kill()
+    process.wait()
+    start(timeout=0.1)
+    wait_until(lambda: report(tmp_path).get("last"), "its end")
+    assert (report(tmp_path)["last"]["code"], report(tmp_path)["last"]["release"]) == (None, "1-abc")
+    assert scheduler.started(run) == ""
+    assert said(tmp_path) == ["began"]
+
+
+def test_another_process_with_the_number_of_a_run_is_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({"run": {"pid": os.getpid(), "started": "1", "began": 1.0, "release": "1-abc"}}))
+    job = scheduler.Scheduler("nightly", EVERY_MINUTE, 5, 0, str(path))
+    job.adopt()
+    assert job.run is None
+
+
+@pytest.mark.parametrize("system", ["Linux", "macOS"])
+def test_a_process_is_known_by_its_start_until_it_ends(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if system == "macOS":
+        monkeypatch.setattr(os.path, "isdir", lambda _: False)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        first = scheduler.started(process.pid)
+        assert first == scheduler.started(process.pid) != ""
+    assert scheduler.started(process.pid) == ""
+
+
+def test_a_clock_that_is_put_right_keeps_no_job_from_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1_700_000_000.0, time=lambda: clock.now, monotonic=time.monotonic)
+    monkeypatch.setattr(scheduler, "time", clock)
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda *_: None)
+    job = scheduler.Scheduler("nightly", EVERY_MINUTE, 5, 0, str(tmp_path / "report.json"))
+    began: list[float] = []
+    # Nine hours ahead for two minutes, then right for three.
+    steps = [60, 60, -9 * 3600, 60, 60, 60]
+
+    def wait(_seconds: float) -> None:
+        clock.now += steps.pop(0)
+        job.ending = 0.0 if steps else 1.0
+
+    monkeypatch.setattr(job, "start", lambda: began.append(clock.now))
+    monkeypatch.setattr(job, "wait", wait)
+    job.work()
+    assert [moment > 1_700_000_000 for moment in began] == [True, True, False, False]
+
+
+def test_a_timeout_is_measured_by_a_clock_that_nobody_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(passed=0.0, time=lambda: 0.0, monotonic=lambda: clock.passed)
+    monkeypatch.setattr(scheduler, "time", clock)
+    monkeypatch.setattr(scheduler, "await_signal", lambda _seconds: None)
+    job = scheduler.Scheduler("nightly", EVERY_MINUTE, 5, 60, str(tmp_path / "report.json"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: SimpleNamespace(pid=os.getpid(), poll=lambda: None))
+    monkeypatch.setattr(job, "stop", lambda: -signal.SIGTERM)
+    job.start()
+    job.wait(1)
+    assert "last" not in report_at(tmp_path / "report.json")
+    clock.passed = 61.0
+    job.wait(1)
+    assert report_at(tmp_path / "report.json")["last"]["code"] == -signal.SIGTERM
 
 
 def test_a_schedule_that_never_comes_has_no_next_time() -> None:
