@@ -9,6 +9,8 @@ import pytest
 
 # As on a user's machine: what the tests start keeps what it compiled, and is not compiled again a thousand times.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What Nox tells uv of its own session is not meant for the projects of the tests.
+os.environ.pop("UV_PROJECT_ENVIRONMENT", None)
 
 
 @pytest.hookimpl(optionalhook=True)
