@@ -58,6 +58,8 @@ class Proxy:
             return  # there was nothing
         if flag:
             self.raise_flag(flag, [flag, *self.flags_in(text)])
+        # Before the proxy is asked: it splits the traffic by these flags whether it answers us or not.
+        self.lower_shares()
         if read_text(self.spec["path"]) == text and not self.ask(text):
             return  # it does not run, and will start with this
         mark = re.search(r"\b[0-9a-f]{16}\b", text)
@@ -124,11 +126,16 @@ class Proxy:
         canary = self.spec.get("canary")
         if not canary:
             return
-        for flag in self.share_flags() if canary["flag"] else []:
-            self.delete_file(flag)
+        self.lower_shares()
         if os.path.exists(canary["log"]):
             for argv in canary["remove_log"]:
                 run(argv, 20)
+
+    def lower_shares(self):
+        """Take away the flags that give a canary its share, where it is flags that do."""
+        if (self.spec.get("canary") or {}).get("flag"):
+            for flag in self.share_flags():
+                self.delete_file(flag)
 
     def open_log(self):
         """Make the log in which requests are counted one that this user may read."""
@@ -149,12 +156,12 @@ class Proxy:
     def raise_flag(self, wanted, flags):
         """Move the one flag to its new name: one rename, so that there is always exactly one."""
         present = [flag for flag in sorted(set(flags)) if os.path.exists(flag)]
-        if present == [wanted]:
-            return
         if not present:
             self.write_file(wanted, "")
             return
         for flag in present:
+            if flag == wanted:
+                continue
             if self.spec["root"] and os.geteuid() != 0:
                 argv = ["sudo", "-n", "mv", "-f", flag, wanted]
                 code, lines = run(argv, 20)
