@@ -28,7 +28,9 @@ def test_a_site_is_a_name_a_port_or_both(text: str, site: Site) -> None:
     assert parse_site(text) == site
 
 
-@pytest.mark.parametrize("text", ["", "http://", ":", ":99999", "a b", "shop;reload", "shop{", "ftp://shop", "-shop"])
+@pytest.mark.parametrize(
+    "text", ["", "http://", ":", ":99999", ":0", "shop:0", "a b", "shop;reload", "shop{", "ftp://shop", "-shop"]
+)
 def test_anything_that_could_break_out_of_a_configuration_file_is_no_site(text: str) -> None:
     with pytest.raises(ConfigError, match="expected one such as"):
         parse_site(text)
