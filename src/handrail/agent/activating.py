@@ -71,7 +71,8 @@ def activate(agent, request, _payload):
         moves = moves or not instances.proxy_for(goal).serves(goal)
     ago = None if switched is None else round(time.monotonic() - switched, 4)
     agent.moves = moves or goal != "web"
-    return {"from": state["from"], "moves": agent.moves, "switched_ago": ago}
+    page = bool(instances.proxy and instances.proxy.maintenance_since())
+    return {"from": state["from"], "moves": agent.moves, "switched_ago": ago, "page": page}
 
 
 def arm(agent, transaction, spec, lease, step, promotes=False, **changes):

@@ -9,7 +9,10 @@ from handrail.agent.service import Service
 
 
 def preflight(agent, request, _payload):
-    """Return the reasons why a deploy would fail here, as a list of sentences; changes nothing."""
+    """Return the reasons why a deploy would fail here, as a list of sentences; changes nothing.
+
+    ``page`` in the answer: whether visitors get the maintenance page.
+    """
     problems = []
     app = agent.app
     if not is_writable(app.folder):
@@ -51,7 +54,7 @@ def preflight(agent, request, _payload):
                 break
         else:
             problems.extend(port_problems(agent, service))
-    return {"problems": problems}
+    return {"problems": problems, "page": bool(instances.proxy and instances.proxy.maintenance_since())}
 
 
 def port_problems(agent, service):

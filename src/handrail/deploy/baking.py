@@ -28,7 +28,8 @@ SAY_EVERY = 30.0
 def bake(run: Run) -> None:
     """Take the canary through its steps; when this returns, all traffic may move.
 
-    A host that served nothing before has nothing to compare with; it takes no part.
+    A host that served nothing before has nothing to compare with, and behind the maintenance page nobody would meet a
+    canary; such hosts take no part.
 
     Raises:
         TaskFailedError: the canary is to be returned; says why, and ``lines`` show the numbers.
@@ -38,6 +39,12 @@ def bake(run: Run) -> None:
     hosts = [host for host in run.fleet.hosts if host in run.moving and run.previous.get(host)]
     if not hosts:
         run.job.printer.info("nothing served before: there is nothing that a canary could be compared with")
+        return
+    covered = [host for host in hosts if host in run.covered]
+    if covered:
+        run.job.printer.info(f"visitors of {', '.join(covered)} get the maintenance page: no canary is baked there")
+    hosts = [host for host in hosts if host not in covered]
+    if not hosts:
         return
     for step in rules.steps:
         shares = shares_of(step, hosts)

@@ -89,6 +89,7 @@ def document(run: Run, result: str, error: HandrailError | None = None) -> dict[
             [host for host in run.fleet.hosts if run.previous.get(host)],
             run.kind,
             hold=run.job.hold,
+            covered=run.covered,
         ),
         "canary": run.canary,
         "error": {"message": error.message, "host": error.host, "step": error.step} if error else None,

@@ -51,7 +51,7 @@ def make_plan(
         rows, failures = fleet.each("", lambda session: _plan_host(session, facts[session.host], target, bundle))
         if failures:
             raise as_preflight(failures, "plan")
-    plans = []
+    plans, covered = [], []
     for host in fleet.hosts:
         row = rows[host]
         old = row.pop("old_variables")
@@ -59,6 +59,8 @@ def make_plan(
         known = row.pop("old_irreversible")
         declared = target.service.migrate_irreversible if target.service else []
         row["irreversible"] = [name for name in declared if row["running"] and name not in known]
+        if row.pop("page"):
+            covered.append(host)
         row["commits"] = _commits(root, row["running_commit"], bundle.commit)
         row["behind"] = now.behind[host].document() if host in now.behind else None
         plans.append(row)
@@ -71,7 +73,9 @@ def make_plan(
         "commit": bundle.commit,
         "dirty": bundle.dirty,
         "strategy": target.strategy,
-        "rollout": rollout(target, fleet.hosts, [row["host"] for row in plans if row["running"]], hold=hold),
+        "rollout": rollout(
+            target, fleet.hosts, [row["host"] for row in plans if row["running"]], hold=hold, covered=covered
+        ),
         "variables": {name: str(value.value) for name, value in sorted(variables.items())},
         "migrate": {"command": service.migrate, "host": plans[0]["host"]} if service and service.migrate else None,
         "hosts": plans,
@@ -117,6 +121,7 @@ def _plan_host(session: Session, facts: Mapping[str, Any], target: Target, bundl
             "files": sum(1 for m in missing if m.kind == "file"),
         },
         "problems": problems + answer["problems"],
+        "page": answer["page"],
         "locked_by": (lock.get("holder") or {}).get("who", "somebody") if lock["held"] else None,
         "way_back": f"returns to {current} by itself on failure" if current else "first release: nothing to return to",
     }

@@ -16,7 +16,13 @@ MOST_BATCHES = 10
 
 
 def rollout(
-    target: Target, hosts: Sequence[str], serving: Collection[str], kind: str = "deploy", *, hold: bool = False
+    target: Target,
+    hosts: Sequence[str],
+    serving: Collection[str],
+    kind: str = "deploy",
+    *,
+    hold: bool = False,
+    covered: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the roll-out as JSON documents show it.
 
@@ -27,6 +33,7 @@ def rollout(
         serving: the hosts that serve something already; only they can have a canary.
         kind: of the run; only a ``deploy`` waits between batches and bakes.
         hold: it ends before the traffic moves.
+        covered: the hosts whose visitors get the maintenance page, and so would meet no canary.
     """
     facts: dict[str, Any] = {"strategy": target.strategy, "seconds": 0.0, "at_most": 0.0}
     if target.strategy == "rolling":
@@ -39,7 +46,9 @@ def rollout(
     if target.strategy in ("blue-green", "canary"):
         facts.update(watch=target.watch, drain=target.drain, seconds=target.watch, at_most=target.watch)
     if target.strategy == "canary":
-        baking = [host for host in hosts if host in serving] if kind == "deploy" else []
+        visited = [host for host in hosts if host in serving] if kind == "deploy" else []
+        facts["covered"] = [host for host in visited if host in covered]
+        baking = [host for host in visited if host not in covered]
         steps = [_step(step, baking, target.canary) for step in target.canary.steps if _is_baked(step, baking)]
         facts["steps"] = steps
         facts["thresholds"] = _thresholds(target.canary) if steps else {}
@@ -68,12 +77,15 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
     if facts["strategy"] == "blue-green":
         return [f"blue-green: the new release is proved beside the old one, {switch}"]
     if not facts["steps"]:
-        return [f"canary: nothing to compare with, so none is baked; {switch}"]
+        why = "visitors get the maintenance page" if facts["covered"] else "nothing to compare with"
+        return [f"canary: {why}, so none is baked; {switch}"]
     lines = [f"canary: {_minutes(facts['seconds'])}, up to {_minutes(facts['at_most'])} with few requests"]
     for number, step in enumerate(facts["steps"], 1):
         where = ", ".join(step["hosts"]) if isinstance(step["step"], int) else "every host"
         bake = f"for {step['bake']:g} s, {step['bake_max']:g} s at most"
         lines.append(f"{number}. {step_name(step['step'])} ({where}) {bake}")
+    if facts["covered"]:
+        lines.append(f"none on {', '.join(facts['covered'])}, where visitors get the maintenance page")
     lines.append(f"{len(facts['steps']) + 1}. {switch}")
     return [*lines, f"returned at {_threshold_line(facts['thresholds'])}"]
 

@@ -83,6 +83,8 @@ class Run:
     """Hosts where the new release stands beside the old one, so that traffic has to move."""
     switched: dict[str, float] = field(default_factory=dict)
     """When hosts switched, by this machine's clock, in seconds since the fleet's origin."""
+    covered: set[str] = field(default_factory=set)
+    """Hosts whose visitors get the maintenance page, and so meet no release."""
     committed: list[str] = field(default_factory=list)
     staying: set[str] = field(default_factory=set)
     """Hosts that kept the new release although the run failed, because they could not be brought back from it."""
@@ -325,6 +327,8 @@ class Run:
         self.note_switch(session.host, answer["switched_ago"])
         if answer["moves"]:
             self.moving.add(session.host)
+        if answer["page"]:
+            self.covered.add(session.host)
 
     def switch(self, session: Session) -> None:
         number = session.post("switch")

@@ -204,6 +204,15 @@ def test_a_canary_that_nobody_visits_is_decided_as_declared(project: Any, proxy:
     assert 'on_silence = "return"' in document["error"]["message"]
     assert served(project, proxy) == "one"
 
+    # Nobody visits it behind the maintenance page either, and that is nothing that a canary could be judged by.
+    assert project.inv("maintenance", "on", "--env", "test").returncode == 0
+    plan = project.inv("deploy", "--env", "test", "--plan")
+    assert "visitors get the maintenance page, so none is baked" in plan.stdout
+    document = project.deploy()
+    assert (document["canary"], document["rollout"]["steps"]) == ([], [])
+    assert project.inv("maintenance", "off", "--env", "test").returncode == 0
+    assert served(project, proxy) == "two"
+
 
 @pytest.mark.parametrize("proxy", ["caddy"], indirect=True)
 def test_a_canary_whose_connection_is_cut_bakes_on(project: Any, container_host: ContainerHost, proxy: str) -> None:

@@ -34,7 +34,7 @@ class FakeSession:
         return 1
 
     def wait(self, _number: int) -> dict[str, Any]:
-        return {"problems": [], "missing": []}
+        return {"problems": [], "missing": [], "page": False}
 
     def call(self, op: str, **request: Any) -> dict[str, Any]:
         return self.wait(self.post(op, **request))

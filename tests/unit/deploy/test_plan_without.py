@@ -18,7 +18,7 @@ TARGET: Any = SimpleNamespace(
     environment="test", app="shop", hosts=["a", "b"], connections=4, lease=60.0, service=None, strategy="restart"
 )
 BUNDLE: Any = SimpleNamespace(digest="d" * 64, commit="", dirty=False)
-ROW = {"running": "1-a", "running_commit": "", "old_variables": {}, "old_irreversible": []}
+ROW = {"running": "1-a", "running_commit": "", "old_variables": {}, "old_irreversible": [], "page": False}
 
 
 class FakeSession:

@@ -73,7 +73,7 @@ class FakeSession:
         return 1
 
     def wait(self, _number: int) -> dict[str, Any]:
-        return {"switched_ago": None, "moves": True}
+        return {"switched_ago": None, "moves": True, "page": False}
 
     def ping(self) -> None: ...
 

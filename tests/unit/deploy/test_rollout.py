@@ -54,6 +54,15 @@ def test_a_first_deploy_and_a_rollback_bake_nothing(serving: list[str], kind: st
     assert sentences(facts)[0].startswith("canary: nothing to compare with")
 
 
+def test_behind_the_maintenance_page_nothing_is_baked() -> None:
+    facts = rollout(target("canary"), HOSTS, HOSTS, covered=HOSTS)
+    assert (facts["steps"], facts["at_most"]) == ([], 2.0)
+    assert sentences(facts)[0].startswith("canary: visitors get the maintenance page, so none is baked; then all")
+    facts = rollout(target("canary"), HOSTS, HOSTS, covered=["a"])
+    assert [step["hosts"] for step in facts["steps"]] == [["b", "c", "d"], ["b", "c"]]
+    assert "none on a, where visitors get the maintenance page" in sentences(facts)
+
+
 def test_a_step_that_would_leave_no_host_to_compare_with_is_not_promised() -> None:
     facts = rollout(target("canary"), HOSTS, ["a", "b"])
     assert [step["step"] for step in facts["steps"]] == ["5%"]
