@@ -60,9 +60,7 @@ def bake(run: Run) -> None:
         try:
             verdict = _watch(run, step, rules, hosts, started)
         finally:
-            took = time.monotonic() - started
-            for host in hosts:
-                run.fleet.seconds[host]["bake"] = round(run.fleet.seconds[host].get("bake", 0.0) + took, 3)
+            took = max(run.fleet.note_time(host, "bake", started) for host in hosts)
         for host in hosts:
             if run.fleet.board:
                 if verdict.action == "return":

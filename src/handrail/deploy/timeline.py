@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from handrail.ui.gantt import Chart
 
 PHASES = (
-    "connect", "preflight", "lock", "upload", "prepare", "migrate", "activate", "verify", "hold", "switch", "commit",
-    "return",
+    "connect", "preflight", "lock", "upload", "prepare", "migrate", "activate", "verify", "hold", "bake", "switch",
+    "commit", "return",
 )  # fmt: skip
 CLOCK = "the deploying machine's: hosts' clocks differ"
 _SHOWN = 20

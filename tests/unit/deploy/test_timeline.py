@@ -129,6 +129,19 @@ def test_a_line_of_an_old_version_shows_its_phases_one_after_the_other_and_says_
     assert "phases are shown one after the other" in printer.text
 
 
+def test_a_canarys_bake_lies_between_the_proof_and_the_switch() -> None:
+    seconds = {"verify": 1.0, "switch": 0.5, "commit": 0.1, "bake": 60.0}
+    starts = {"verify": 1.0, "switch": 62.5, "commit": 63.1, "bake": 2.2}
+    told = document({"web1": [line("d1", seconds=seconds, starts=starts)]})
+    assert [phase["phase"] for phase in told["phases"]] == ["verify", "bake", "switch", "commit"]
+    assert told["seconds"] == 63.2
+    # Lines of versions that did not keep when it began.
+    del starts["bake"]
+    told = document({"web1": [line("d1", seconds=seconds, starts=starts)]})
+    assert [phase["start"] for phase in told["hosts"][0]["phases"]] == [1.0, 2.0, 62.5, 63.1]
+    assert told["seconds"] == 63.2
+
+
 def test_a_returned_deploy_shows_which_phase_failed_where_and_the_return() -> None:
     seconds = {"connect": 0.5, "activate": 0.4, "verify": 1.0, "return": 0.3}
     starts = {"connect": 0.0, "activate": 0.6, "verify": 1.0, "return": 2.1}
