@@ -179,11 +179,16 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
+def _is_a_tools(folder: str) -> bool:
+    """Whether a folder of this name is a tool's: ``.mypy_cache`` is one, the package ``page_cache`` is not."""
+    return folder in _NEVER_IN_A_WHEEL or (folder.startswith(".") and folder.endswith("_cache"))
+
+
 def _sources(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         at_top = here == root
-        folders[:] = [name for name in folders if name not in _NEVER_IN_A_WHEEL and not name.endswith("_cache")]
+        folders[:] = [name for name in folders if not _is_a_tools(name)]
         if at_top:
             # The top folder changes with every report and cache; what it loses, pyproject.toml knows.
             folders[:] = [name for name in folders if not name.startswith(".") and name not in _NOT_IN_A_WHEEL]

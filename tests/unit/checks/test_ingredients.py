@@ -61,6 +61,7 @@ def test_a_lock_with_a_hash_for_everything_has_nothing_beside(root: Path) -> Non
         ("src/shop/page.md", True),
         ("src/shop/.defaults", True),
         ("src/shop/.templates/page.html", True),
+        ("src/shop/page_cache/store.py", True),
         ("src/shop/__pycache__/a.pyc", False),
         ("src/.mypy_cache/x.json", False),
         ("CHANGELOG.md", False),
