@@ -32,13 +32,17 @@ def trust(keys: Any, name: str, paths: Sequence[Path]) -> frozenset[bytes]:
     import paramiko
 
     files = [_read(str(path), facts.st_mtime_ns, facts.st_size) for path in paths if (facts := _facts_of(path))]
-    revoked = frozenset(key for _, of_file in files for key in of_file)
+    given = _given()
+    revoked = frozenset(key for _, of_one in [*files, given] for key in of_one)
+
+    def good(entries: list[Any]) -> list[Any]:
+        return [entry for entry in entries if entry.key.asbytes() not in revoked] if revoked else entries
+
     known = paramiko.HostKeys()
-    entries = [entry for of_file, _ in files for entry in of_file]
-    known._entries = [entry for entry in entries if not revoked or entry.key.asbytes() not in revoked]
+    known._entries = good([entry for of_file, _ in files for entry in of_file])
     for kind, key in (known.lookup(name) or {}).items():
         keys.add(name, kind, key)
-    for entry in _given():
+    for entry in good(given[0]):
         for other in entry.hostnames:
             keys.add(other, entry.key.get_name(), entry.key)
     return revoked
@@ -51,15 +55,23 @@ def _facts_of(path: Path) -> os.stat_result | None:
 @lru_cache(maxsize=16)
 def _read(path: str, _changed: int, _size: int) -> tuple[list[Any], set[bytes]]:
     """Return a file's entries and revoked keys, read once: a hundred hosts have a hundred lines or more in it."""
-    entries, revoked = [], set()
+    entries: list[Any] = []
+    revoked: set[bytes] = set()
     for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
-        entry = _entry(line.removeprefix(REVOKED))
-        if entry and line.startswith(REVOKED):
-            # For whichever host it says so: nobody goes on using for one what was given up for another.
-            revoked.add(entry.key.asbytes())
-        elif entry:
-            entries.append(entry)
+        _take(line, entries, revoked)
     return entries, revoked
+
+
+def _take(line: str, entries: list[Any], revoked: set[bytes]) -> bool:
+    """Add what a line says to the entries or to the revoked keys; return whether it says something."""
+    line = line.lstrip()
+    entry = _entry(line.removeprefix(REVOKED))
+    if entry and line.startswith(REVOKED):
+        # For whichever host it says so: nobody goes on using for one what was given up for another.
+        revoked.add(entry.key.asbytes())
+    elif entry:
+        entries.append(entry)
+    return entry is not None
 
 
 def _entry(line: str) -> Any:
@@ -81,21 +93,18 @@ def _entry(line: str) -> Any:
     return entry if entry and entry.key is not None else None
 
 
-def _given() -> list[Any]:
-    """Return the entries that the variable ``DEPLOY_KNOWN_HOSTS`` holds: it was written for this, so all must be right.
+def _given() -> tuple[list[Any], set[bytes]]:
+    """Return what the variable ``DEPLOY_KNOWN_HOSTS`` holds, as `_read`: it was written for this, so all must be right.
 
     Raises:
         PreflightError: names the first line that is not.
     """
-    entries = []
+    entries: list[Any] = []
+    revoked: set[bytes] = set()
     for number, line in enumerate(os.environ.get(KNOWN_HOSTS_VARIABLE, "").splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        entry = _entry(line)
-        if entry is None:
+        if line.strip() and not line.lstrip().startswith("#") and not _take(line, entries, revoked):
             raise PreflightError(
                 f"{KNOWN_HOSTS_VARIABLE}: line {number} is no line of a known_hosts file",
                 next_step="ssh-keyscan HOST prints such lines; compare the fingerprint before you trust one",
             )
-        entries.append(entry)
-    return entries
+    return entries, revoked

@@ -72,6 +72,17 @@ def test_of_two_keys_of_one_kind_the_first_counts(tmp_path: Path) -> None:
 
 def test_a_key_that_any_file_revokes_is_not_trusted(tmp_path: Path) -> None:
     assert trusted(tmp_path, line(KEY) + "\n" + line(OTHER), "@revoked " + line(KEY, "*")) == [OTHER]
+    assert trusted(tmp_path, line(KEY), " \t@revoked\t" + line(KEY, "*")) == []
+
+
+def test_a_revoked_key_is_not_trusted_for_the_variable_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_KNOWN_HOSTS", f"{line(KEY)}\n{line(OTHER)}")
+    assert trusted(tmp_path, "@revoked " + line(KEY, "*")) == [OTHER]
+    monkeypatch.setenv("DEPLOY_KNOWN_HOSTS", f"{line(OTHER)}\n  # given up\n @revoked {line(KEY)}")
+    assert trusted(tmp_path, line(KEY)) == [OTHER]
+    monkeypatch.setenv("DEPLOY_KNOWN_HOSTS", "@revoked web1")
+    with pytest.raises(PreflightError, match="line 1"):
+        trusted(tmp_path)
 
 
 def test_a_variable_with_a_line_that_makes_no_sense_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
