@@ -58,8 +58,7 @@ def run_check(root: Path, project: Project, runner: Runner, printer: Printer) ->
     with printer.section("tests"):
         suite = _timed("test", lambda: run_suite(root, project, Selection(), runner, printer.output)[0])
     show(suite, printer)
-    with printer.section("tests on every Python, against the wheel"):
-        matrix = _matrix(root, project, runner, printer)
+    matrix = _matrix(root, project, runner, printer)
     for verdict in matrix:
         show(verdict, printer)
     verdicts += [suite, *matrix]
@@ -135,8 +134,12 @@ def run_extra(name: str, command: str, root: Path, runner: Runner) -> Verdict:
 
 def _matrix(root: Path, project: Project, runner: Runner, printer: Printer) -> list[Verdict]:
     versions = project.checks.pythons
+    if not versions:
+        # What ends it would be red for none.
+        return []
     try:
-        return run_matrix(root, versions, runner, printer.output, counted=not project.checks.test)[0]
+        with printer.section("tests on every Python, against the wheel"):
+            return run_matrix(root, versions, runner, printer.output, counted=not project.checks.test)[0]
     except HandrailError as error:
         red = [_red(f"test {version}", error, 0.0, f"inv test --python {version}") for version in versions]
         # What ended all of them is told once.

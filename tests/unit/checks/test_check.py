@@ -36,3 +36,14 @@ def test_what_the_tests_lack_is_red_and_ends_no_check(
     assert {name for name in by_name if name.startswith("test") and not by_name[name].is_green} == red
     assert all(lacking in by_name[name].remark for name in red if lacking != "pytest" or name == "test")
     assert outcome.record.pythons == {"3.12": "failed", "3.13": "failed"}
+
+
+def test_a_project_without_a_matrix_is_not_asked_for_what_one_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "has_module", lambda name: name != "nox")
+    monkeypatch.setattr("handrail.checks.check.run_matrix", lambda *_, **__: pytest.fail("there is nothing to run"))
+    project = Project(app="shop", checks=Checks(types="off", pythons=[]))
+    (tmp_path / "pyproject.toml").write_text('[tool.handrail]\napp = "shop"\n')
+
+    assert run_check(tmp_path, project, FakeRunner(), RecordingPrinter()).record.pythons == {}
