@@ -24,6 +24,8 @@ def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
         draft.unlink(missing_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         draft.chmod(mode)
         draft.replace(place)
     finally:

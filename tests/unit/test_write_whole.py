@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,17 @@ def test_a_file_keeps_its_mode_and_its_link(root: Path) -> None:
     assert (root / "hooks.yaml").read_bytes() == b"new\n"
     assert [(root / name).stat().st_mode & 0o777 for name in ("hooks.yaml", "secret", "other")] == [0o755, 0o600, 0o644]
     assert not list(root.glob(".*.tmp"))
+
+
+def test_a_files_content_is_on_the_disk_before_it_has_its_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    def fsync(fd: int) -> None:
+        seen.append((Path(f"/proc/self/fd/{fd}").read_bytes(), (root / "hooks.yaml").read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_whole(root / "hooks.yaml", b"new\n")
+    assert seen == [(b"new\n", OLD["hooks.yaml"].encode())]
 
 
 def test_a_contract_that_cannot_be_read_leaves_no_empty_dotenv(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
