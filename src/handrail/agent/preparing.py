@@ -221,8 +221,13 @@ def migrate(agent, request, _payload):
     transaction = Transaction(agent.app)
     state = transaction.state()
     launcher = agent.app.release(state["release"], ".handrail", "run-migrate")
-    before = state_of(agent.app, state["release"])
-    transaction.update(step="migrating")
+    # One whose agent was killed has gone on from there, to its end as a rule, and this one finds little to do.
+    before = state["migrating_from"] if "migrating_from" in state else state_of(agent.app, state["release"])
+    declared, known = (declared_irreversible(agent.app, each) for each in (state["release"], state["from"]))
+    # What it may have done is known also where nobody sees it end: a rollback asks then.
+    schema = None if before is None else {"before": before, "after": None}
+    may_cross = crossed(declared, known, schema, [])
+    transaction.update(step="migrating", migrating_from=before, schema=schema, migrated=True, irreversible=may_cross)
     code, lines = run_migration(agent.app, launcher, emit=lambda line: agent.event(line=line))
     try:
         after = state_of(agent.app, state["release"])
@@ -233,7 +238,6 @@ def migrate(agent, request, _payload):
     schema = None if after is None else {"before": before, "after": after}
     # Without migrate_state nobody can tell whether it changed anything: then it counts as if it had.
     facts = {"schema": schema, "migrated": after != before or (after is None and code == 0)}
-    declared, known = (declared_irreversible(agent.app, each) for each in (state["release"], state["from"]))
     facts["irreversible"] = crossed(declared, known, schema, lines) if facts["migrated"] else []
     if code != 0:
         # Of several migrations some may have been applied before the one that failed.

@@ -891,6 +891,44 @@ def test_a_migration_whose_agent_was_killed_holds_the_lock_until_it_ends(
     assert other.begin("2-def", "d2")["swept"] == ["1-abc"]
 
 
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_what_a_migration_did_after_its_agent_was_killed_is_in_the_history(
+    connect: Callable[[], Client], app: Path, *, is_resumed: bool
+) -> None:
+    client = connect()
+    client.lock()
+    client.begin("1-abc", "d1")
+    state = app.parent / "state"
+    state.write_text("0001")
+    wait = f"touch {app}/began; until test -e {app}/go; do sleep 0.02; done"
+    launchers = {
+        "migrate": f"#!/bin/sh\n{wait}\necho 0002 > {state}\n",
+        "migrate-state": f"#!/bin/sh\ncat {state}\n",
+    }
+    release: dict[str, Any] = {"launchers": launchers, "irreversible": ["0001", "0002"]}
+    client.prepare("1-abc", {"a": b"a"}, **release)
+    client.send("migrate", command="migrate")
+    wait_until(lambda: (app / "began").exists())
+    client.kill()
+    (app / "go").touch()
+
+    other = connect()
+    other.lock(wait=10)
+    after = "0002" if is_resumed else None
+    if is_resumed:
+        other.begin("1-abc", "d1")
+        other.prepare("1-abc", {"a": b"a"}, **release)
+        assert other.call("migrate", command="migrate")["migrated"]
+        other.call("activate", service=None, lease=30)
+        other.call("commit", deploy="d1")
+    else:
+        other.begin("2-def", "d2")
+    (entry,) = connect().hello["history"]
+    assert entry["result"] == ("good" if is_resumed else "aborted")
+    assert (entry["migrated"], entry["irreversible"]) == (True, ["0002"])
+    assert entry["schema"] == {"before": "0001", "after": after}
+
+
 def test_a_daemon_that_a_migration_left_behind_holds_no_lock(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
     client.lock()
