@@ -45,7 +45,7 @@ def run_migration(app, launcher, **how):
     with open(app.path("migrating"), "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            return run([launcher], 3600, keep=[lock.fileno()], **how)
+            return run([launcher], 3600, keep=[lock.fileno()], outlives=True, **how)
         finally:
             # Closing would not do: a daemon that the migration left behind holds the descriptor as well.
             fcntl.flock(lock, fcntl.LOCK_UN)

@@ -73,7 +73,9 @@ class Agent:
                 raise OSError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def event(self, **facts):
-        self.send({"id": self.serving, "event": facts})
+        # A client that hangs takes a second for each.
+        if not self.gone.is_set():
+            self.send({"id": self.serving, "event": facts})
 
     def deliver(self, data):
         self.send({"id": self.serving, "bytes": len(data)}, data)

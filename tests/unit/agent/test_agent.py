@@ -873,7 +873,8 @@ def test_a_migration_whose_agent_was_killed_holds_the_lock_until_it_ends(
     client.lock()
     client.begin("1-abc", "d1")
     wait = f"until test -e {app}/go; do sleep 0.02; done"
-    script = f"#!/bin/sh\necho began > {app}/log\n{wait}\necho ended >> {app}/log\n"
+    # What it prints, nobody reads any more.
+    script = f"#!/bin/sh\necho began > {app}/log\n{wait}\necho a word\necho ended >> {app}/log\n"
     client.prepare("1-abc", {"a": b"a"}, launchers={"migrate": script})
     client.send("migrate", command="migrate")
     wait_until(lambda: (app / "log").exists())
