@@ -1,10 +1,12 @@
 """Requests that make a release complete in its own folder, and run its migration."""
 
+import contextlib
 import errno
 import glob
 import json
 import os
 import threading
+import time
 
 from handrail.agent.commands import how_it_ended, run
 from handrail.agent.files import inside, read_text, remove_file, remove_tree, sync, write_atomic
@@ -43,7 +45,9 @@ def prepare(agent, request, _payload):
 
 def flush(app):
     os.sync()
-    remove_file(app.path("store", UNFLUSHED))
+    # One of another boot says what was lost by then: it stays until somebody has heeded it.
+    if read_text(app.path("store", UNFLUSHED)) == boot_id():
+        remove_file(app.path("store", UNFLUSHED))
 
 
 def trust_what_is_flushed(app):
@@ -57,7 +61,13 @@ def trust_what_is_flushed(app):
         for path in glob.glob(os.path.join(app.store, "objects", "*", "*.x")):
             os.unlink(path)
         for name in ("wheels", "tools", "uv-cache"):
-            remove_tree(os.path.join(app.store, name))
+            path = os.path.join(app.store, name)
+            if os.path.lexists(path):
+                os.rename(path, "%s.%d.old" % (path, time.monotonic_ns()))
+    for path in glob.glob(os.path.join(app.store, "*.old")):
+        # What this user may not delete, such as root's own files, is in nobody's way.
+        with contextlib.suppress(OSError):
+            remove_tree(path)
     write_atomic(mark, boot, 0o644)
     sync(app.store)
 

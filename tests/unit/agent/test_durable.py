@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -93,10 +94,17 @@ def test_a_held_release_is_held_on_the_disk_before_its_decision_goes(
     assert journal.decision() == ""
 
 
+@pytest.mark.parametrize("roots", [False, True])
 @pytest.mark.parametrize("is_flushed", [True, False])
 def test_what_was_made_of_objects_is_made_again_where_a_power_cut_came_before_it_was_flushed(
-    is_flushed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_flushed: bool, roots: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if roots:
+
+        def refuse(path: str) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+
+        monkeypatch.setattr(preparing, "remove_tree", refuse)
     app = App(str(tmp_path), "shop")
     app.make_folders()
     members = []
@@ -128,6 +136,9 @@ def test_what_was_made_of_objects_is_made_again_where_a_power_cut_came_before_it
         executable.touch()
         wheel.unlink()
         wheel.touch()
+        # A release that is there already, and is deployed again after the power cut.
+        monkeypatch.setattr(preparing, "boot_id", lambda: "two")
+        preparing.flush(app)
     fill("2-b", "two")
     assert Path(app.release("2-b", "bin", "go")).read_bytes() == b"#!/bin/sh\n"
     assert wheel.read_bytes() == b"PK"
