@@ -9,7 +9,7 @@ import time
 from handrail.agent.activating import dismiss_guardian
 from handrail.agent.files import read_text, write_atomic
 from handrail.agent.holding import end_held
-from handrail.agent.locking import lock_state, take
+from handrail.agent.locking import is_held, lock_state, take
 from handrail.agent.protocol import ACTIVE, ping_interval
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction, commit_history
@@ -125,10 +125,7 @@ def await_outcome(agent, transaction, deploy):
             return {"serves": serves, "ok": entry.get("result") != "return-failed", "why": entry.get("reason", "")}
         if state.get("outcome"):
             return state["outcome"]
-        if agent.guardian is not None:
-            alive = agent.guardian.is_alive()
-        else:
-            alive = agent.lock_fd is None and lock_state(agent)["held"]
+        alive = agent.guardian.is_alive() if agent.guardian else agent.lock_fd is None and is_held(agent)
         if not alive:
             state = transaction.state() or {}
             return state.get("outcome") or transaction.perform_return(read_text(transaction.path("reason")))

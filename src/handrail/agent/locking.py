@@ -17,19 +17,23 @@ from handrail.agent.workers import read_scale
 
 
 def lock_state(agent):
-    holder = read_json(agent.app.path("lock"))
+    held = is_held(agent) or is_migrating(agent.app)
+    return {"held": held, "holder": read_json(agent.app.path("lock")) if held else None}
+
+
+def is_held(agent):
+    """Whether somebody lives who has the lock, such as a guardian; a migration whose agent was killed is nobody."""
     if agent.lock_fd is not None:
-        return {"held": True, "holder": holder}
+        return True
     try:
         fd = os.open(agent.app.path("lock"), os.O_RDONLY)
     except OSError:
-        return {"held": False, "holder": None}
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        held = is_migrating(agent.app)
-        return {"held": held, "holder": holder if held else None}
+        return False
     except OSError:
-        return {"held": True, "holder": holder}
+        return True
     finally:
         os.close(fd)
 
@@ -82,16 +86,9 @@ def take(agent, wait):
     fd = os.open(agent.app.path("lock"), os.O_RDWR | os.O_CREAT, 0o644)
     # Half a second at least: `inv status` probes the lock for an instant.
     deadline = time.monotonic() + (-1 if wait is None else max(0.5, wait))
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not is_migrating(agent.app):
-                break
-            fcntl.flock(fd, fcntl.LOCK_UN)
-            raise BlockingIOError
-        except OSError:
+    try:
+        while not try_to_take(agent.app, fd):
             if time.monotonic() > deadline or agent.gone.is_set():
-                os.close(fd)
                 state = Transaction(agent.app).state()
                 raise Refused(
                     "locked",
@@ -99,9 +96,24 @@ def take(agent, wait):
                     holder=read_json(agent.app.path("lock")),
                     transaction=public_state(state),
                     migrating=is_migrating(agent.app),
-                ) from None
+                )
             time.sleep(0.05)
+    except BaseException:
+        os.close(fd)
+        raise
     agent.lock_fd = fd
+
+
+def try_to_take(app, fd):
+    """Try to take the lock now; return whether it is ours."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if is_migrating(app):
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return False
+    return True
 
 
 def unlock(agent, _request, _payload):
@@ -118,7 +130,7 @@ def rejoin(agent, request, _payload):
     """
     state = Transaction(agent.app).state()
     if agent.lock_fd is None and state and state["deploy"] == request["deploy"] and state["step"] in ACTIVE:
-        if lock_state(agent)["held"]:
+        if is_held(agent):
             agent.joined = state["deploy"]
             Transaction(agent.app).renew_lease()
         else:
