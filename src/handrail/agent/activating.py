@@ -51,7 +51,8 @@ def activate(agent, request, _payload):
         else:
             agent.app.link_slot(goal, release)
     service = instances.service(goal)
-    if service and not (promotes and service.look(release)["ok"]):
+    restarts = bool(service) and not (promotes and service.look(release)["ok"])
+    if restarts:
         if live and live != goal and instances.service(live).spec["port"] == service.spec["port"]:
             instances.service(live).stop()
         try:
@@ -65,7 +66,8 @@ def activate(agent, request, _payload):
             # Started after the guardian had ended it.
             service.retire()
         must_be_undecided(transaction)
-        transaction.update(step="activated")
+        # Then it has the number of workers of today.
+        transaction.update(step="activated", restarted=restarts)
     moves = bool(live) and live != goal
     if service and instances.proxy:
         moves = moves or not instances.proxy_for(goal).serves(goal)

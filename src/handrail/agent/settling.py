@@ -9,7 +9,7 @@ from handrail.agent.jobs import begin, is_job
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.refusal import Refused
 from handrail.agent.resizing import resize
-from handrail.agent.transaction import Transaction
+from handrail.agent.transaction import WEB_MARK, Transaction
 from handrail.agent.workers import bring, installed_workers, read_scale, write_scale
 
 
@@ -70,15 +70,15 @@ def scale(agent, request, _payload):
     if not release:
         raise Refused("bad-request", "nothing is deployed here")
     before, specs_before = read_scale(app), installed_workers(app)
-    mark = app.path("scale.web")
+    mark = app.path(WEB_MARK)
     # One that was cut off wrote the number down, and may not have brought the server to it.
     was_cut = os.path.exists(mark)
     changes_web = was_cut or before.get("web") != request["scale"].get("web")
     if changes_web:
         write_atomic(mark, "", 0o644)
-    write_scale(app, request["scale"])
-    web = None
+    wanted = web = None
     try:
+        write_scale(app, request["scale"])
         declared = (request["service"] or {}).get("processes") or {}
         texts = files_of(*specs_before.values())
         wanted = {name: with_files(spec, texts) for name, spec in declared.items() if not is_job(spec)}
@@ -90,8 +90,10 @@ def scale(agent, request, _payload):
             web = change_web(app, request["service"], release, before.get("web"), request["scale"].get("web"))
     except Exception as error:
         try:
-            write_scale(app, before)
-            bring(app, specs_before, release, restart=False)
+            if read_scale(app) != before:
+                write_scale(app, before)
+            if wanted is not None:
+                bring(app, specs_before, release, restart=False)
             if changes_web and web is not None:
                 change_web(app, request["service"], release, request["scale"].get("web"), before.get("web"))
             if web is not None or not was_cut:

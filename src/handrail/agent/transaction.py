@@ -7,12 +7,15 @@ import os
 import time
 
 from handrail.agent import ballast
-from handrail.agent.files import read_json, read_text, remove_tree, sync, write_atomic
+from handrail.agent.files import read_json, read_text, remove_file, remove_tree, sync, write_atomic
 from handrail.agent.instances import Instances, with_files
 from handrail.agent.protocol import ACTIVE
 from handrail.agent.refusal import Refused
 from handrail.agent.schema import raise_again
 from handrail.agent.workers import bring, bring_back
+
+# Beside the numbers of `inv scale`, while the server may not have the one that was written down for it.
+WEB_MARK = "scale.web"
 
 
 class Transaction:
@@ -297,6 +300,8 @@ def commit_history(app, transaction, times=None):
     known = [e for e in app.history() if e.get("deploy") == state["deploy"] and e.get("result") == "good"]
     if not known:
         transaction.spare(lambda: app.record(entry))
+    if state.get("restarted"):
+        remove_file(app.path(WEB_MARK))
     transaction.finish()
     return entry
 

@@ -1031,10 +1031,15 @@ def test_success_means_that_the_running_process_is_the_new_release(
 ) -> None:
     client = connect()
     client.lock()
+    # An `inv scale web=N` was cut off: what starts now has that number.
+    mark = app / "scale.web"
+    mark.touch()
     roll_out(client, "1-abc", manager, launcher("1-abc", manager.spec["port"]))
     report = client.call("verify")
     assert (report["running_release"], report["health"]["status"]) == ("1-abc", 200)
+    assert mark.exists()
     client.call("commit", deploy="deploy-1-abc")
+    assert not mark.exists()
 
 
 def test_an_old_process_that_still_answers_is_no_success(

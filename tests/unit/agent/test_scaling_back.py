@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from handrail.agent import settling
 from handrail.agent.app import App
 from handrail.agent.refusal import Refused
+from handrail.agent.transaction import WEB_MARK, Transaction, commit_history
 from handrail.agent.workers import read_scale, write_scale
 
 pytestmark = pytest.mark.unit
@@ -78,3 +80,24 @@ def test_the_number_of_the_servers_workers_is_brought_about_by_the_next_one_wher
     assert settling.scale(agent, request, b"")["web"]["how"] == "restarted"
     assert settling.scale(agent, request, b"")["web"]["how"] == ""
     assert seen == [(None, 4), (4, 4)]
+
+
+def test_numbers_that_found_no_room_leave_everything_as_it_was(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(settling, "write_scale", full)
+    with pytest.raises(OSError, match="No space left"):
+        settling.scale(agent, {**REQUEST, "scale": {"worker": 1, "web": 4}}, b"")
+    assert not Path(agent.app.path(WEB_MARK)).exists()
+
+
+def test_a_commit_of_what_was_started_before_the_numbers_came_leaves_the_server_to_the_next_scale(agent: Any) -> None:
+    journal = Transaction(agent.app)
+    for restarted in (False, True):
+        Path(agent.app.path(WEB_MARK)).touch()
+        journal.begin({"deploy": f"d{restarted}", "release": "1-a", "step": "switched", "restarted": restarted})
+        commit_history(agent.app, journal)
+        assert Path(agent.app.path(WEB_MARK)).exists() == (not restarted)
