@@ -23,6 +23,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 LONGEST_SLEEP = 30.0
 POLL = 0.2
 GRACE = 10.0
+# A clock that is put right by no more than this, in seconds, has no time come once more.
+SMALL_STEP = 60.0
 
 
 def following(schedule, after):
@@ -38,6 +40,11 @@ def following(schedule, after):
                         return moment.replace(hour=hour, minute=minute).timestamp()
         moment = moment.replace(hour=0, minute=0) + datetime.timedelta(days=1)
     return None
+
+
+def not_ahead(seen, now):
+    """Return up to when times were seen; those that a clock saw which was ahead and is put right come once more."""
+    return now if seen - now > SMALL_STEP else seen
 
 
 def await_signal(seconds):
@@ -115,7 +122,7 @@ class Scheduler:
         self.wanted = False
         # A job that is new here, or came back with another schedule, has missed nothing.
         known = self.report.get("schedule") == schedule and "waited_until" in self.report
-        self.seen = min(self.report["waited_until"], time.time()) if known else time.time()
+        self.seen = not_ahead(self.report["waited_until"], time.time()) if known else time.time()
 
     def adopt(self):
         known = self.report.get("run")
@@ -131,8 +138,7 @@ class Scheduler:
         self.adopt()
         while not self.ending or self.run:
             now = time.time()
-            # A clock that was ahead and is put right: its times come once more.
-            self.seen = min(self.seen, now)
+            self.seen = not_ahead(self.seen, now)
             due = following(self.schedule, self.seen)
             if self.run is None and not self.ending and (self.wanted or (due is not None and due <= now)):
                 self.start()

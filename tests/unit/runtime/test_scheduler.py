@@ -220,6 +220,36 @@ def test_a_clock_that_is_put_right_keeps_no_job_from_running(tmp_path: Path, mon
     assert [moment > 1_700_000_000 for moment in began] == [True, True, False, False]
 
 
+def test_a_clock_that_is_put_right_by_seconds_lets_no_job_run_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A second after a whole minute, whose run has just begun.
+    clock = SimpleNamespace(now=1_700_000_041.0, time=lambda: clock.now, monotonic=time.monotonic)
+    monkeypatch.setattr(scheduler, "time", clock)
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda *_: None)
+    path = tmp_path / "report.json"
+    schedule = json.loads(json.dumps(EVERY_MINUTE))
+    path.write_text(json.dumps({"schedule": schedule, "waited_until": clock.now - 60}))
+    began: list[float] = []
+    steps = [-5.0, 4.0, 60.0, -2.0]
+
+    def work() -> None:
+        job = scheduler.Scheduler("nightly", schedule, 5, 0, str(path))
+
+        def wait(_seconds: float) -> None:
+            clock.now += steps.pop(0)
+            job.ending = 0.0 if len(steps) % 2 else 1.0
+
+        monkeypatch.setattr(job, "start", lambda: began.append(clock.now))
+        monkeypatch.setattr(job, "wait", wait)
+        job.work()
+
+    # The second one is started while the clock is behind.
+    work()
+    work()
+    assert began == [1_700_000_041.0, 1_700_000_100.0]
+
+
 def test_a_timeout_is_measured_by_a_clock_that_nobody_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(passed=0.0, time=lambda: 0.0, monotonic=lambda: clock.passed)
     monkeypatch.setattr(scheduler, "time", clock)
