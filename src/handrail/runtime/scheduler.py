@@ -5,18 +5,22 @@ in its release's folder and with its settings::
 
     python3 run-scheduler.py NAME '{"minutes": [...], …}' PATIENCE TIMEOUT REPORT
 
-One run at a time: what comes while a run goes on is left out. What came while nobody waited, because a deploy let a run
-end or the host was off, is made up for, once. A run whose scheduler was killed goes on, and the next scheduler takes it
-for its own. SIGTERM ends it: nothing new begins, the run in progress may end by itself for PATIENCE seconds, then it is
-asked to, and killed 10 s later. SIGUSR1 begins a run now. REPORT is a JSON file that says what happened. Times are UTC.
+One run at a time: what comes while a run goes on is left out. What came while nobody waited, because a deploy let a
+run end or the host was off, is made up for, once. A run whose scheduler was killed goes on, and the next scheduler
+takes it for its own. A run prints into a pipe whose end to read it holds itself, so that the pipe does not break with
+the scheduler; what it prints meanwhile, the next one passes on. SIGTERM ends it: nothing new begins, the run in
+progress may end by itself for PATIENCE seconds, then it is asked to, and killed 10 s later. SIGUSR1 begins a run now.
+REPORT is a JSON file that says what happened. Times are UTC.
 """
 
+import contextlib
 import datetime
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -84,6 +88,18 @@ def started(pid):
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def pass_on(output):
+    """Runs in a thread: print what a run prints, from the end of its pipe to read."""
+    with open(output, "rb", buffering=0) as stream:
+        while True:
+            data = stream.read(1 << 16)
+            if not data:
+                return
+            # A run must not wait because nobody takes its words.
+            with contextlib.suppress(OSError):
+                os.write(1, data)
+
+
 class Orphan:
     """A run whose scheduler was killed, as if this one had begun it; how it ends, nobody can see."""
 
@@ -92,6 +108,19 @@ class Orphan:
     def __init__(self, known):
         self.pid = known["pid"]
         self.started = known["started"]
+
+    def output(self, expected):
+        """Return the end to read of its pipe, which its number as a file tells; None where that cannot be had."""
+        try:
+            # As a pipe with a name, it opens for whoever may see the process; where nobody writes, without waiting.
+            fd = os.open("/proc/%d/fd/1" % self.pid, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+        if os.fstat(fd).st_ino != expected:
+            os.close(fd)
+            return None
+        os.set_blocking(fd, True)
+        return fd
 
     def poll(self):
         return None if self.started and started(self.pid) == self.started else self.UNSEEN
@@ -114,7 +143,8 @@ class Scheduler:
         self.path = report
         self.report = read(report)
         self.run = None
-        # Of the run in progress, for the report: "began", "release", and what tells its process from another one.
+        self.reader = None
+        # Of the run in progress, for the report: "began", "release", and what tells its process and pipe from others.
         self.known = {}
         # The clock may be set: lengths of time are measured by the one that cannot, from these on.
         self.since = 0.0
@@ -130,6 +160,7 @@ class Scheduler:
         if orphan and orphan.poll() is None:
             print("%s: a run whose scheduler was killed goes on" % self.name, flush=True)
             self.run, self.known = orphan, known
+            self.listen(orphan.output(known.get("output")))
             self.since = time.monotonic() - max(0.0, time.time() - known["began"])
 
     def work(self):
@@ -152,17 +183,29 @@ class Scheduler:
 
     def start(self):
         launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run-" + self.name)
+        output, written = os.pipe()
         # A session of its own, so that the manager's signals and ours reach the scheduler and the run apart.
         self.run = subprocess.Popen(
             [launcher],
             stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            pass_fds=[output],
             start_new_session=True,
             preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
         )
+        os.close(written)
         self.since = time.monotonic()
         pid, release = self.run.pid, os.environ.get("HANDRAIL_RELEASE")
         self.known = {"began": time.time(), "release": release, "pid": pid, "started": started(pid)}
+        self.known["output"] = os.fstat(output).st_ino
+        self.listen(output)
         self.tell()
+
+    def listen(self, output):
+        self.reader = threading.Thread(target=pass_on, args=(output,), daemon=True) if output is not None else None
+        if self.reader:
+            self.reader.start()
 
     def wait(self, until):
         """Wait until a signal, the next time or the end of the run, whichever is first."""
@@ -183,6 +226,9 @@ class Scheduler:
             code = self.stop()
         if code is None:
             return
+        if self.reader:
+            # What it left behind may keep the pipe open: do not wait for that.
+            self.reader.join(1.0)
         last = {"began": self.known["began"], "ended": time.time(), "code": code, "release": self.known["release"]}
         self.run, self.known = None, {}
         if code == Orphan.UNSEEN:

@@ -22,10 +22,11 @@ from handrail.testing.host import wait_until
 
 pytestmark = pytest.mark.unit
 
-# Writes down that it began; works until a file appears; writes down that it ended.
+# Writes down that it began; works until a file appears; says a word; writes down that it ended.
 JOB = (
     "import pathlib, time; log = open('../../log', 'a', buffering=1); log.write('began\\n')\n"
     "while not pathlib.Path('../../go').exists(): time.sleep(0.02)\n"
+    "print('a word', flush=True)\n"
     "log.write('ended\\n'); raise SystemExit(4)"
 )
 EVERY_MINUTE = dataclasses.asdict(Job("* * * * *").schedule)
@@ -154,6 +155,9 @@ def test_a_run_whose_scheduler_was_killed_is_the_next_ones(start: Start, tmp_pat
     began = report(tmp_path)["running"]
     process.kill()
     process.wait()
+    # The manager reads the next one's output only.
+    assert process.stdout
+    process.stdout.close()
     process = start()
     # Begun by the first one; what is asked for now comes after its end.
     assert process.stdout
@@ -165,7 +169,9 @@ def test_a_run_whose_scheduler_was_killed_is_the_next_ones(start: Start, tmp_pat
     (tmp_path / "go").touch()
     wait_until(lambda: said(tmp_path) == ["began", "ended"] * 2, "the second run, after the first")
     end(process)
+    assert process.stdout.readline() == b"a word\n"
     assert process.stdout.readline().startswith(b"nightly: ended; how,")
+    assert process.stdout.read() == b"a word\nnightly: ended with 4\n"
 
 
 def test_a_run_whose_scheduler_was_killed_is_stopped_by_the_next_one(start: Start, tmp_path: Path) -> None:
