@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from handrail import agent
 from handrail.deploy.behind import Standing, leave_out
+from handrail.deploy.failures import facts_of
 from handrail.deploy.fleet import Fleet, lock_error, tell_of_lock
 from handrail.deploy.running import Job
 from handrail.deploy.session import HostError, Session
 from handrail.deploy.who import who
-from handrail.errors import NeedsPersonError
+from handrail.errors import HandrailError, LockedError, NeedsPersonError
 
 
 def abort(job: Job) -> dict[str, str]:
@@ -26,27 +28,28 @@ def abort(job: Job) -> dict[str, str]:
         facts, failures = fleet.connect()
         away = leave_out(fleet, facts, failures, Standing(), skip=job.skip_unreachable)
         begun = {host: facts[host]["transaction"] for host in fleet.hosts if is_unfinished(facts[host])}
-        make_sure_it_is_dead(fleet, job, facts, begun)
+        active = sorted(host for host, state in begun.items() if state["step"] in agent.ACTIVE)
+        unguarded = [host for host in active if not facts[host]["lock"]["held"]]
+        make_sure_it_is_dead(fleet, job, begun, unguarded)
+        stuck = take_over(fleet, job, unguarded)
 
         def end(session: Session) -> dict[str, Any]:
             deploy = begun[session.host]["deploy"]
             return session.call("return", deploy=deploy, reason="aborted", result="aborted")
 
-        ended, failures = fleet.each("", end, begun)
+        ended, failures = fleet.each("", end, [host for host in begun if host not in stuck])
+        failures = {**stuck, **failures}
         states = {host: f"nothing to abort; serves {facts[host]['current'] or 'nothing'}" for host in fleet.hosts}
         for host, outcome in ended.items():
             release, serves = begun[host]["release"], outcome["serves"] or "nothing"
             # Its client died between the decision and the record, which taking the lock has made.
             stays = f"{release} was committed, and stays"
             states[host] = stays if serves == release else f"aborted {release}; serves {serves}"
-        states.update(dict.fromkeys(failures, "unknown"))
+        states.update({host: _state_after(error, host) for host, error in failures.items()})
         states.update({host: f"left out: {why.removeprefix(f'{host}: ')}" for host, why in away.items()})
         for host, error in failures.items():
             raise NeedsPersonError(
-                f"{host}: {error.message}",
-                host=host,
-                step="abort",
-                lines=error.lines,
+                **facts_of(host, error, "abort"),
                 next_step=f"inv status --env {job.target.environment} says what it serves",
                 host_states=states,
             )
@@ -60,18 +63,24 @@ def is_unfinished(fact: dict[str, Any]) -> bool:
     return bool(fact["transaction"]) and fact["transaction"]["step"] != "returned"
 
 
-def make_sure_it_is_dead(
-    fleet: Fleet, job: Job, facts: dict[str, dict[str, Any]], begun: dict[str, dict[str, Any]]
-) -> None:
-    """Lock the hosts, or see that nobody renews their leases, before anything is ended on any of them.
+def _state_after(error: HandrailError, host: str) -> str:
+    """Return what is known of a host that was not ended: its own word, or nothing where none came."""
+    said = isinstance(error, (LockedError, NeedsPersonError))
+    return error.message.removeprefix(f"{host}: ") if said else "unknown"
+
+
+def make_sure_it_is_dead(fleet: Fleet, job: Job, begun: dict[str, dict[str, Any]], unguarded: Sequence[str]) -> None:
+    """Lock prepared hosts, and see that nobody renews a lease, before anything is ended on any host.
+
+    Args:
+        unguarded: activated hosts whose lock is free.
 
     Raises:
         LockedError: a deploy lives on one of them.
         HandrailError: one could not be asked.
     """
-    active = [host for host, state in begun.items() if state["step"] in agent.ACTIVE]
-    guarded = [host for host in active if facts[host]["lock"]["held"]]
-    for host in sorted(set(begun) - set(active)):
+    guarded = [host for host, state in begun.items() if state["step"] in agent.ACTIVE and host not in unguarded]
+    for host in sorted(set(begun) - set(guarded) - set(unguarded)):
         fleet_lock(fleet.sessions[host], job)
 
     def ask(session: Session) -> None:
@@ -80,9 +89,23 @@ def make_sure_it_is_dead(
     _, failures = fleet.each("", ask, guarded)
     for error in failures.values():
         raise lock_error(error, job.target.environment) if isinstance(error, HostError) else error
-    # Last: whoever takes the lock of an activated host finishes what was left there.
-    for host in sorted(set(active) - set(guarded)):
-        fleet_lock(fleet.sessions[host], job)
+
+
+def take_over(fleet: Fleet, job: Job, hosts: Sequence[str]) -> dict[str, HandrailError]:
+    """Lock activated hosts that nobody guards, which returns them; return failures by host.
+
+    Raises:
+        LockedError: the first one is somebody's by now; nothing was ended on any.
+    """
+    failures: dict[str, HandrailError] = {}
+    for host in hosts:
+        try:
+            fleet_lock(fleet.sessions[host], job)
+        except HandrailError as error:
+            if isinstance(error, LockedError) and host == hosts[0]:
+                raise
+            failures[host] = error
+    return failures
 
 
 def fleet_lock(session: Session, job: Job) -> None:

@@ -84,6 +84,28 @@ def test_all_others_are_ended_where_one_host_cannot_return(monkeypatch: pytest.M
     assert caught.value.host_states == {"a": "unknown", "b": "aborted 2-b; serves 1-a"}
 
 
+@pytest.mark.parametrize(("kind", "state"), [("return-failed", "closed"), ("locked", "locked by"), ("lost", "unknown")])
+def test_an_activated_host_that_nobody_guards_keeps_no_other_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, kind: str, state: str
+) -> None:
+    hosts = FakeSession("a", "activated"), FakeSession("b", "activated", "lock", kind), FakeSession("c", "activated")
+    with pytest.raises(NeedsPersonError, match=r"^b: (?!b: )") as caught:
+        abort(monkeypatch, *hosts, FakeSession("d"))
+    assert [host.called for host in hosts] == [["lock", "return"], ["lock"], ["lock", "return"]]
+    states = caught.value.host_states
+    assert state in states.pop("b")
+    assert states == dict.fromkeys("acd", "aborted 2-b; serves 1-a")
+
+
+def test_a_host_that_is_somebodys_meanwhile_is_left_to_him_and_nothing_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hosts = FakeSession("a", "activated", "lock", "locked"), FakeSession("b", "activated"), FakeSession("c")
+    with pytest.raises(LockedError):
+        abort(monkeypatch, *hosts)
+    assert [host.called for host in hosts] == [["lock"], [], ["lock"]]
+
+
 def test_an_abort_goes_on_without_a_host_that_is_away_where_it_was_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = FakeSession("a", fails="open"), FakeSession("b")
     with pytest.raises(PreflightError):
