@@ -296,9 +296,9 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
     class StrictConnection(fabric.Connection):  # type: ignore[misc]
         """A Fabric connection, and so are its gateways, that knows its host keys or does not connect."""
 
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
+        def __init__(self, *args: Any, is_jump_host: bool = False, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs, connect_timeout=CONNECT_TIMEOUT)
-            _set_login(self.connect_kwargs, self.ssh_config)
+            _set_login(self.connect_kwargs, self.ssh_config, is_jump_host=is_jump_host)
             named = self.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts")
             # One quoted path may hold spaces; several paths are separated by them.
             paths = [named] if Path(named).expanduser().is_file() else named.split()
@@ -315,21 +315,27 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
                 return self.ssh_config.get("proxycommand")
             gateway = None
             for hop in jump.split(","):
-                gateway = StrictConnection(hop, config=self.config.clone(), gateway=gateway or False)
+                config = self.config.clone()
+                gateway = StrictConnection(hop, config=config, gateway=gateway or False, is_jump_host=True)
             return gateway
 
     config = fabric.Config(ssh_config=_ssh_config(target, root))
     return StrictConnection(host, config=config)
 
 
-def _set_login(kwargs: Any, ssh_config: Mapping[str, Any]) -> None:
+def _set_login(kwargs: Any, ssh_config: Mapping[str, Any], *, is_jump_host: bool) -> None:
     """Set what Paramiko is told of a login, at a host and at each jump host before it."""
     # The limit of the whole handshake ends first: a server that says nothing is away, one that hangs up is asked again.
     kwargs.setdefault("banner_timeout", 2 * CONNECT_TIMEOUT)
     kwargs.setdefault("auth_timeout", CONNECT_TIMEOUT)
     kwargs.setdefault("channel_timeout", CONNECT_TIMEOUT)
     kwargs.setdefault("transport_factory", _transport)
-    if given := _given_key():
+    given = _given_key()
+    if given and is_jump_host:
+        # It may be somebody else's, with a key of its own; but an IdentityFile is often one that only laptops have.
+        files = [name for name in kwargs.get("key_filename", ()) if Path(name).expanduser().is_file()]
+        kwargs.update(pkey=given, key_filename=files)
+    elif given:
         kwargs.update(pkey=given, allow_agent=False, look_for_keys=False)
         kwargs.pop("key_filename", None)
     if ssh_config.get("identitiesonly", "").lower() == "yes":

@@ -184,7 +184,23 @@ def test_each_jump_host_gets_the_key_and_the_time_limits(
         met.append(at.original_host)
         kwargs = at.connect_kwargs
         assert (at.connect_timeout, kwargs["auth_timeout"], kwargs["channel_timeout"]) == (10, 10, 10)
-        assert (kwargs["allow_agent"], "key_filename" in kwargs) == (False, False)
         assert isinstance(kwargs["pkey"], paramiko.ECDSAKey)
+        met[-1] += " alone" * (kwargs.get("allow_agent") is False and "key_filename" not in kwargs)
         at = at.gateway
-    assert met == ["web1", "two", "one"]
+    assert met == ["web1 alone", "two", "one"]
+
+
+@pytest.mark.parametrize("own", ["there", "missing"])
+def test_a_jump_host_with_a_key_of_its_own_lets_in_with_it_where_a_key_is_given(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    mine = paramiko.ECDSAKey.generate()
+    (tmp_path / ".ssh").mkdir()
+    mine.write_private_key_file(str(tmp_path / ".ssh" / "other"))
+    if own == "there":
+        paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / ".ssh" / "id_ecdsa"))
+    rules = Rules(channel=paramiko.OPEN_FAILED_CONNECT_FAILED)
+    answer = {True: int(paramiko.AUTH_SUCCESSFUL), False: int(paramiko.AUTH_FAILED)}
+    rules.check_auth_publickey = lambda username, key: answer[key == mine]  # type: ignore[method-assign]
+    error = refused(tmp_path, monkeypatch, jump=servers.start(rules), web1=7)
+    assert error.message.endswith("127.0.0.1:7 does not answer to the jump host 127.0.0.1"), "it was let in"
