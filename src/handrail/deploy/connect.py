@@ -180,6 +180,9 @@ def _open(host: str, target: Target, root: Path) -> fabric.Connection:
         raise _unusable(host, error) from None
     except ValueError as error:
         raise _refuse(host, str(error), "") from None
+    finally:
+        if not connection.is_connected:
+            connection.close()
     transport = connection.transport
     transport.set_keepalive(KEEPALIVE)
     if isinstance(transport.sock, socket.socket):
@@ -318,6 +321,13 @@ def _connection(host: str, target: Target, root: Path) -> fabric.Connection:
                 config = self.config.clone()
                 gateway = StrictConnection(hop, config=config, gateway=gateway or False, is_jump_host=True)
             return gateway
+
+        def close(self) -> None:
+            """Hang up here and at each jump host; also where the login failed, which Fabric leaves open."""
+            super().close()
+            self.client.close()
+            if isinstance(self.gateway, StrictConnection):
+                self.gateway.close()
 
     config = fabric.Config(ssh_config=_ssh_config(target, root))
     return StrictConnection(host, config=config)

@@ -67,7 +67,9 @@ class Fleet:
 
     def __enter__(self) -> Self:
         # From the first agent on: it may have to wait for a host that takes longer than a lease to give up.
-        threading.Thread(target=self._ping, daemon=True).start()
+        # One thread for each: what is sent to a frozen host waits, and the others' leases run on.
+        for session in self.sessions.values():
+            threading.Thread(target=self._ping, args=(session,), daemon=True).start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -156,12 +158,11 @@ class Fleet:
         """Go on without these hosts."""
         self.hosts = [host for host in self.hosts if host not in set(hosts)]
 
-    def _ping(self) -> None:
+    def _ping(self, session: Session) -> None:
         # Four pings a lease: one lost or late one must not return a host.
         while not self._closed.wait(ping_interval(self.target.lease)):
-            for session in self.sessions.values():
-                if session.is_open:
-                    session.ping()
+            if session.is_open:
+                session.ping()
 
     def lock(self, holder: dict[str, Any], wait_seconds: float) -> dict[str, dict[str, Any]]:
         """Take every host's lock; all or none.

@@ -173,6 +173,25 @@ def test_a_jump_host_that_may_not_connect_on_is_there_and_refuses(
     assert error.message.endswith("the jump host 127.0.0.1 may not connect to 127.0.0.1:7")
 
 
+def test_nobody_stays_at_a_server_or_a_jump_host_whose_connection_failed_or_is_closed(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = Rules()
+    strict.check_auth_publickey = lambda username, key: int(paramiko.AUTH_FAILED)  # type: ignore[method-assign]
+    refused(tmp_path, monkeypatch, web1=servers.start(strict))
+    jump = servers.start(Rules(channel=paramiko.OPEN_FAILED_CONNECT_FAILED))
+    refused(tmp_path, monkeypatch, jump=jump, web1=7)
+    target: Any = SimpleNamespace(ssh_config="ssh_config", known_hosts="")
+    connection = connect._connection("web1", target, tmp_path)
+    connection.gateway.open()
+    connection.close()
+
+    served = [each for each in servers.open if isinstance(each, paramiko.Transport)]
+    for transport in served:
+        transport.join(10)
+    assert [transport.is_alive() for transport in served] == [False, False, False]
+
+
 def test_each_jump_host_gets_the_key_and_the_time_limits(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,3 +50,14 @@ def test_sessions_that_are_opened_one_by_one_are_pinged_too() -> None:
         fleet.sessions["web1"].open()
         results, _ = fleet.each("", lambda session: session.pinged.wait(10))  # type: ignore[attr-defined]
     assert results["web1"], "`inv logs --follow` would end after a lease"
+
+
+def test_a_host_that_takes_no_ping_keeps_none_from_the_others() -> None:
+    with fleet_of("frozen", "quick") as fleet:
+        thawed = threading.Event()
+        fleet.sessions["frozen"].ping = thawed.wait  # type: ignore[method-assign,assignment]
+        fleet.connect()
+        quick: Any = fleet.sessions["quick"]
+        pinged = quick.pinged.wait(10)
+        thawed.set()
+    assert pinged, "its lease would run out"
