@@ -201,5 +201,5 @@ def retire(agent, request, _payload):
     for name in retired:
         old = instances.service(name)
         old.drain(request["drain"])
-        old.retire()
+        old.end()
     return {"retired": retired}

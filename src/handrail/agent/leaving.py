@@ -23,9 +23,7 @@ def leave(agent, request, _payload):
     for name in instances.specs:
         service = instances.service(name)
         if service.is_installed() or service.pid():
-            service.retire()
-            if service.pid():
-                raise Refused("service", "%s does not end" % service.spec["name"])
+            service.end()
             ended.append(service.spec["name"])
     if ended:
         app.note("retire", ", ".join(ended), request["by"])

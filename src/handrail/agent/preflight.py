@@ -6,6 +6,7 @@ from handrail.agent.machine import disk, find_pythons, is_writable, user_name
 from handrail.agent.processes import command_line, listeners
 from handrail.agent.refusal import Refused
 from handrail.agent.service import Service
+from handrail.agent.workers import installed_workers
 
 
 def preflight(agent, request, _payload):
@@ -54,7 +55,21 @@ def preflight(agent, request, _payload):
                 break
         else:
             problems.extend(port_problems(agent, service))
+    problems.extend(ending_problems(app, (request.get("service") or {}).get("processes") or {}))
     return {"problems": problems, "page": bool(instances.proxy and instances.proxy.maintenance_since())}
+
+
+def ending_problems(app, declared):
+    """Return a sentence where this user may not end a background process that is no longer wanted here."""
+    for name, spec in sorted(installed_workers(app).items()):
+        if declared.get(name, {"here": False}).get("here", True):
+            continue
+        for argv in spec["retire"]:
+            # sudo only says whether it would.
+            if argv[:2] == ["sudo", "-n"] and run(["sudo", "-n", "-l", *argv[2:]], 20)[0] != 0:
+                may_not = "%s is to end, and this user may not run `%s` here" % (name, " ".join(argv))
+                return [may_not + ": inv host.setup allows it"]
+    return []
 
 
 def port_problems(agent, service):

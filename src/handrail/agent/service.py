@@ -136,22 +136,50 @@ class Service:
             self._must(argv, "stop the service", 60 + self.spec.get("stop_timeout", 15))
 
     def retire(self):
-        """Stop it for good: it does not start with the host either, and leaves no file behind. Best effort."""
+        """Stop it for good: it does not start with the host either, and leaves no file behind. Best effort.
+
+        Returns what failed of it, as a command with how it ended and what it said.
+        """
+        failed = []
+
+        def attempt(argv, timeout):
+            code, lines = run(argv, timeout)
+            if code != 0:
+                failed.append((argv, how_it_ended(code), lines))
+
         # Between disabled and deleted its file looks as if it were installed.
         with contextlib.suppress(OSError):
             write_atomic(self.half_retired(), "")
         for argv in self.spec["retire"]:
-            run(argv, 60 + self.spec.get("stop_timeout", 15))
+            attempt(argv, 60 + self.spec.get("stop_timeout", 15))
         for item in self.spec["files"]:
             path = os.path.expanduser(item["path"])
             if item.get("root") and os.geteuid() != 0:
-                run(["sudo", "-n", "rm", "-f", path], 20)
+                attempt(["sudo", "-n", "rm", "-f", path], 20)
             else:
                 remove_file(path)  # its other instances are retired at the same time
         if not self.is_installed():
             remove_file(self.half_retired())
         for argv in self.spec["forget"]:
-            run(argv, 60)
+            attempt(argv, 60)
+        return failed
+
+    def end(self):
+        """Stop it for good, as `retire` does, and look.
+
+        Raises:
+            Refused: it still runs, or would start with the host.
+        """
+        failed = self.retire()
+        still = "does not end" if self.pid() else "would start again with the host" if self.is_installed() else ""
+        if not still:
+            return
+        message, facts = "%s %s" % (self.spec["name"], still), {}
+        if failed:
+            argv, how, lines = failed[0]
+            message += ": `%s` %s" % (" ".join(argv), how)
+            facts = {"command": " ".join(argv), "lines": lines[-20:]}
+        raise Refused("service", message, **facts)
 
     def half_retired(self):
         return self.app.path("retiring-%s" % self.spec["name"])

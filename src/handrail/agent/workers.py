@@ -26,7 +26,7 @@ def bring(app, wanted, release, restart=True):
         restart: start again what runs already; without, only what is missing is started.
 
     Raises:
-        Refused: one does not stay up; what is wanted is remembered all the same, so that it can be stopped.
+        Refused: one does not stay up or does not end; all of them are remembered, so that they can be stopped.
     """
     installed = installed_workers(app)
     write_workers(app, {**installed, **wanted})
@@ -70,10 +70,10 @@ def start(app, spec, release):
 
 
 def end(app, spec, files_in_use):
-    """Stop one for good, as gently as a restart does."""
+    """Stop one for good, as gently as a restart does; refuse where it goes on, since nobody would know of it."""
     drain(app, spec)
     own = [item for item in spec["files"] if item["path"] not in files_in_use]
-    Service(app, dict(spec, files=own)).retire()
+    Service(app, dict(spec, files=own)).end()
     if os.path.exists(spec.get("report", "")):
         os.unlink(spec["report"])
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handrail.errors import ConfigError
 from handrail.runtime import proxy
 
 if TYPE_CHECKING:
@@ -92,12 +94,29 @@ class Want:
         }
 
     def service(self, facts: Facts) -> dict[str, Any] | None:
-        """Return the service as a deploy will run it there; None for an app without one."""
-        from handrail.deploy.release import service_for
+        """Return the service as a deploy will run it there; None for an app without one.
+
+        Beside it stands what earlier deploys left, so that the next one may end it: processes that are no longer
+        declared, and slots. Of each process there is one at least.
+        """
+        from handrail.config.schema import Worker
+        from handrail.deploy.release import service_for, worker_specs
 
         uid = 0 if self.user == "root" else (facts["account"] or {}).get("uid", 1000)
         known = {"folder": facts["folder"], "user": self.user, "uid": uid, "home": facts["home"]}
-        return service_for(self.target, {**known, "supervisor": SUPERVISOR})
+        left = facts["processes"]
+        known.update(supervisor=SUPERVISOR, scale=dict.fromkeys([*self.target.processes, *(one[0] for one in left)], 1))
+        service = service_for(self.target, known)
+        if service is None:
+            return None
+        service["keeps_slots"] = facts["slots"]
+        for name, manager, is_job in left:
+            worker = Worker(command="true", schedule="@daily" if is_job else "")
+            # A name that no process can have is none that a deploy wrote.
+            with contextlib.suppress(ConfigError):
+                specs = worker_specs(replace(self.target, processes={name: worker}, manager=manager), known)
+                service["processes"].update({f"{manager} {key}": spec for key, spec in specs.items()})
+        return service
 
 
 def bare_facts(want: Want, os_release: dict[str, str]) -> dict[str, Any]:
@@ -111,6 +130,8 @@ def bare_facts(want: Want, os_release: dict[str, str]) -> dict[str, Any]:
         "home": home,
         "folder": str(Path(home + root[1:] if root.startswith("~") else root, want.app)),
         "keys": None,
+        "processes": [],
+        "slots": False,
         "owners": {},
         "files": {},
         "links": {},

@@ -18,7 +18,6 @@ PROGRAMS = {name: f"/usr/bin/{name}" for name in ("chmod", "install", "journalct
 _SUDO = ["sudo", "-n"]
 # A "*" in sudoers matches spaces and further options too (journalctl has some that write), so numbers are spelled out.
 _DIGITS = 5
-_INSTANCE = re.compile(r"@[0-9]+\.service\Z")
 _SPECIAL = re.compile(r"([,:=\\ *?\[\]!])")
 
 
@@ -26,14 +25,16 @@ def root_commands(service: Mapping[str, Any]) -> list[list[str]]:
     """Return the argv lists that a deploy, a rollback and ``inv logs`` run as root for a service, without ``sudo -n``.
 
     Args:
-        service: as `handrail.runtime.service_spec` describes it, with its ``slots`` and ``proxy`` where it has them.
+        service: as `handrail.runtime.service_spec` describes it, with its ``slots`` and ``proxy`` where it has them,
+            and ``keeps_slots`` where a host without a proxy still has slots from before.
 
     An argv may hold the literals ``{lines}`` and ``{instance}``, which stand for numbers.
     """
     proxy = service.get("proxy")
-    instances = [service, *service.get("slots", {}).values()] if proxy else [service]
+    has_slots = proxy or service.get("keeps_slots")
+    instances = [service, *service.get("slots", {}).values()] if has_slots else [service]
     found: list[list[str]] = []
-    workers = [_any_number(argv) for spec in service.get("processes", {}).values() for argv in _of_instance(spec)]
+    workers = [argv for spec in service.get("processes", {}).values() for argv in _of_any_number(spec)]
     own = [argv for spec in instances for argv in _of_instance(spec)]
     for argv in [*own, *workers, *(_of_proxy(proxy) if proxy else ())]:
         if argv not in found:
@@ -41,9 +42,11 @@ def root_commands(service: Mapping[str, Any]) -> list[list[str]]:
     return found
 
 
-def _any_number(argv: list[str]) -> list[str]:
-    """Let `inv scale` go beyond the number that is declared today."""
-    return [_INSTANCE.sub("@{instance}.service", word) for word in argv]
+def _of_any_number(spec: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Let `inv scale`, and a deploy, go beyond the number that is declared today; a job has none."""
+    name = spec["name"]
+    any_number = name if "report" in spec else f"{name.rstrip('0123456789')}{{instance}}"
+    return ([word.replace(name, any_number) for word in argv] for argv in _of_instance(spec))
 
 
 def _of_instance(spec: Mapping[str, Any]) -> Iterator[list[str]]:

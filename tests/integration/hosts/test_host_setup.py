@@ -25,6 +25,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(VERSION.encode())
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
+WORKER: dict[str, Any] = {"command": "python3 work.py", "stop_timeout": 1}
 # Everything that a set-up may touch, with its times; and what systemd has been told.
 SNAPSHOT = """\
 find /etc /home /srv /root /usr/local -xdev -not -name 'ld.so.cache' -printf '%p %m %u %y %s %T@ %C@\\n' | sort
@@ -44,7 +45,16 @@ class SetupProject(DeployProject):
         super().__init__(
             folder, "shop", hosts, {"service": service, "test": test, "build": {"python": "3.11"}, **tables}
         )
+        self.write("work.py", "import time\nwhile True:\n    time.sleep(1)\n")
         self.release("one")
+
+    def rename(self, process: str, name: str) -> None:
+        """Declare a background process under another name."""
+        self.configure(**{f"processes.{name}": self.tables.pop(f"processes.{process}")})
+
+    def processes(self) -> list[list[str]]:
+        """Return what runs beside the service, by host."""
+        return [[one["process"] for one in row["processes"] if one["ok"]] for row in self.status()["hosts"]]
 
     def release(self, version: str) -> None:
         self.write("serve.py", SERVICE.replace('"one"', repr(version)))
@@ -83,7 +93,9 @@ def test_two_bare_machines_become_hosts_that_take_deploys_of_both_strategies(
 ) -> None:
     hosts = [bare_host, second_bare_host]
     proxy = {"kind": "caddy", "site": ":80"}
-    project = SetupProject(tmp_path / "shop", hosts, test={"strategy": "restart", "proxy": proxy})
+    project = SetupProject(
+        tmp_path / "shop", hosts, test={"strategy": "restart", "proxy": proxy}, **{"processes.worker": WORKER}
+    )
     before = [snapshot(host) for host in hosts]
 
     plan = project.set_up("--plan", "--json")
@@ -131,6 +143,20 @@ def test_two_bare_machines_become_hosts_that_take_deploys_of_both_strategies(
         assert "exit 1\n" in as_shopper(bare_host, f"sudo -n {command}"), command
     assert project.set_up("--json").document["changed"] is False, "a deploy leaves nothing to do"
 
+    project.rename("worker", "queue")
+    project.release("five")
+    project.set_up()
+    bare_host.run_as_root("sed -i.old /shop-worker/d /etc/sudoers.d/handrail-shop")
+    refused = project.deploy(expect=3)
+    assert "shop-worker@1 is to end, and this user may not run" in refused["error"]["message"]
+    assert project.processes() == [["worker"], ["worker"]]
+    bare_host.run_as_root("mv /etc/sudoers.d/handrail-shop.old /etc/sudoers.d/handrail-shop")
+    project.deploy()
+    assert project.processes() == [["queue"], ["queue"]]
+    for host in hosts:
+        left = host.run_as_root("systemctl is-active shop-worker@1.service; ls -R /etc/systemd/system")
+        assert (left.split()[0], "shop-worker" in left) == ("inactive", False)
+
 
 def test_nginx_supervisor_and_an_account_that_is_there_already(bare_host: BareHost, tmp_path: Path) -> None:
     old = make_key(tmp_path / "old")
@@ -144,6 +170,7 @@ def test_nginx_supervisor_and_an_account_that_is_there_already(bare_host: BareHo
         tmp_path / "shop",
         [bare_host],
         test={"proxy": {"kind": "nginx", "site": ":80"}, "manager": "supervisor", "root": "/srv/apps"},
+        **{"processes.worker": WORKER},
     )
     new = make_key(tmp_path / "new")
     project.set_up("--authorized-key", str(tmp_path / "new.pub"), "--authorized-key", f"{bare_host.identity}.pub")
@@ -168,8 +195,13 @@ def test_nginx_supervisor_and_an_account_that_is_there_already(bare_host: BareHo
         assert project.served(80) == [version]
     project.rollback()
     assert project.served(80) == ["one"]
+    scaled = project.inv("scale", "--env", "test", "worker=3")
+    assert scaled.returncode == 0, scaled
+    assert project.processes() == [["worker"] * 3]
 
+    project.rename("worker", "queue")
     project.configure(test={"strategy": "blue-green", "watch": 0.2})
+    project.set_up()
     with Visitors([bare_host], 80, pause=0.004) as visitors:
         for version in ("three", "four"):
             project.release(version)
@@ -178,6 +210,7 @@ def test_nginx_supervisor_and_an_account_that_is_there_already(bare_host: BareHo
         project.rollback()
         assert project.served(80) == ["three"]
     assert visitors.failures == []
+    assert project.processes() == [["queue"]]
     running = bare_host.run_as_root("runuser -u shopper -- supervisorctl status || true")
     assert len([line for line in running.splitlines() if line.startswith("shop-web")]) <= 2, running
 

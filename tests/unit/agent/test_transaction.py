@@ -17,7 +17,7 @@ from handrail.agent.transaction import Transaction
 
 pytestmark = pytest.mark.unit
 
-NEW_WORKER = {"name": "shop-worker", "files": [], "retire": [], "forget": [], "stop_timeout": 0}
+NEW_WORKER = {"name": "shop-worker", "files": [], "retire": [], "forget": [], "pid": ["true"], "stop_timeout": 0}
 """A background process that only the release has which is given up."""
 
 

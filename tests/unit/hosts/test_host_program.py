@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import subprocess
 import threading
@@ -115,3 +116,18 @@ def test_the_line_of_shell_says_what_is_in_the_way(programs: dict[str, str], ans
     )
     assert done.stdout.strip().startswith(answer.strip())
     assert done.stderr == ""
+
+
+def test_the_processes_of_all_releases_are_known_whatever_their_files_hold(tmp_path: Path) -> None:
+    def holds(path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    worker = {"process": "worker", "manager": "systemd", "start": [["sudo", "-n", "sh"]]}
+    nightly = {"process": "nightly", "manager": "systemd", "schedule": "@daily"}
+    holds(tmp_path / "processes.json", json.dumps({"shop-worker@1": worker, "shop-worker@2": worker}))
+    holds(tmp_path / "releases" / "1-a" / ".handrail" / "processes.json", json.dumps({"shop-nightly": nightly}))
+    for number, text in enumerate(["", "{", "[1]", '{"x": 1}', '{"x": {}}'], 2):
+        holds(tmp_path / "releases" / f"{number}-a" / ".handrail" / "processes.json", text)
+    assert looking.known_processes(str(tmp_path)) == [("nightly", "systemd", True), ("worker", "systemd", False)]
+    assert looking.known_processes(str(tmp_path / "none")) == []

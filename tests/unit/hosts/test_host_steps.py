@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from host_facts import KEY, bare, ready
 
-from handrail.config.schema import Proxy
+from handrail.config.schema import Proxy, Worker
 from handrail.hosts.setup import build_steps
 from handrail.hosts.steps import Step, shown
 from handrail.hosts.want import NGINX_CONF, NGINX_DEFAULT, Want
@@ -115,6 +116,28 @@ def test_the_rules_are_checked_by_visudo_before_they_take_effect(want: MakeWant)
     assert action["check"] == ["visudo", "-cf", "{}"]
     assert (action["path"], action["mode"]) == ("/etc/sudoers.d/handrail-shop", 0o440)
     assert "ALL=(root)" in action["content"]
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("manager", ["systemd", "supervisor"])
+def test_what_earlier_deploys_left_may_still_be_ended(manager: str, want: MakeWant) -> None:
+    one, facts = want(manager=manager), ready(want(manager=manager))
+    facts["processes"] = [
+        ["mailer", manager, False], ["nightly", manager, True], ["../x", manager, False], ["mailer", "upstart", False],
+    ]  # fmt: skip
+    facts["slots"] = True
+    rules = only(one, facts, "sudo").actions[0]["content"]
+    stop = "/usr/bin/systemctl --quiet disable --now" if manager == "systemd" else "/supervisord.conf stop"
+    ends = {"systemd": ["mailer@[0-9].service", "nightly.timer", "web-blue.service"]}
+    for name in ends.get(manager, ["mailer-[0-9]", "nightly", "web-blue"]):
+        assert f"{stop} shop-{name}" in rules.replace("\\", "")
+    assert ".." not in rules
+
+
+def test_a_process_of_which_none_is_to_run_has_its_rules_for_inv_scale(want: MakeWant, target: Any) -> None:
+    none = Worker(command="work", instances=0)
+    one = replace(want(), target=replace(target(), processes={"worker": none}))
+    assert "restart shop-worker@[0-9].service" in only(one, ready(want()), "sudo").actions[0]["content"]
 
 
 @pytest.mark.security

@@ -221,16 +221,48 @@ def test_the_page_shows_the_rules_that_are_written() -> None:
     assert f"```\n{text}```" in page
 
 
-def test_every_number_of_a_background_process_is_allowed_and_no_other_unit() -> None:
-    spec = service()
-    worker = service_spec(
-        "systemd", app="shop", process="worker", app_dir="/home/deploy/apps/shop", user="deploy", is_root=False,
-        facts={}, stop_timeout=15, instance=1,
+def worker(manager: str, number: int, name: str = "worker") -> dict[str, Any]:
+    return service_spec(
+        manager, app="shop", process=name, app_dir="/home/deploy/apps/shop", user="deploy", is_root=False,
+        facts={"supervisor": SUPERVISOR}, stop_timeout=15, instance=number,
     )  # fmt: skip
-    spec["processes"] = {worker["name"]: worker}
-    allowed = rules(render_sudoers("deploy", "shop", root_commands(spec)))
-    restart = "/usr/bin/systemctl restart shop-worker@{}.service"
-    for number in ("1", "9", "42"):
-        assert any(fnmatch.fnmatchcase(restart.format(number), rule) for rule in allowed), number
-    for number in ("123", "x", "1 other"):
-        assert not any(fnmatch.fnmatchcase(restart.format(number), rule) for rule in allowed), number
+
+
+@pytest.mark.parametrize("manager", ["systemd", "supervisor"])
+@pytest.mark.parametrize("name", ["worker", "worker-1"])
+def test_every_number_of_a_background_process_is_allowed_and_no_other(manager: str, name: str) -> None:
+    spec = service(manager)
+    first = worker(manager, 1, name)
+    spec["processes"] = {first["name"]: first}
+    text = render_sudoers("deploy", "shop", root_commands(spec))
+    for number in (1, 9, 42):
+        one = worker(manager, number, name)
+        sequences = [argv for key in ("reload", "start", "stop", "restart", "retire") for argv in one[key]]
+        assert [argv for argv in sequences if not allows(text, argv[2:])] == []
+        for item in one["files"]:
+            assert allows(text, ["rm", "-f", item["path"]])
+            assert allows(text, ["mv", "-f", f"{item['path']}.handrail-new", item["path"]])
+    restart = first["restart"][-1][2:]
+    for other in ("123", "x", "1 other"):
+        changed = first["name"][:-1] + other
+        assert not allows(text, [*restart[:-1], *restart[-1].replace(first["name"], changed).split()])
+
+
+def test_a_job_has_no_number() -> None:
+    spec = service("supervisor")
+    one = service_spec(
+        "supervisor", app="shop", process="nightly-1", app_dir="/home/deploy/apps/shop", user="deploy", is_root=False,
+        facts={"supervisor": SUPERVISOR}, stop_timeout=0, job=Job("@daily"),
+    )  # fmt: skip
+    spec["processes"] = {one["name"]: one}
+    text = render_sudoers("deploy", "shop", root_commands(spec))
+    stop = one["stop"][0][2:]
+    assert allows(text, stop)
+    assert not allows(text, [*stop[:-1], "shop-nightly-2"])
+
+
+def test_slots_that_a_host_has_from_before_may_be_ended_without_a_proxy() -> None:
+    spec = service()
+    spec["keeps_slots"] = True
+    text = render_sudoers("deploy", "shop", root_commands(spec))
+    assert [argv for argv in spec["slots"]["blue"]["retire"] if not allows(text, argv[2:])] == []

@@ -13,6 +13,7 @@ import stat
 import time
 
 from handrail.agent.commands import run
+from handrail.agent.files import read_json
 from handrail.hosts.program.account import acting_as, run_as
 
 MOST_BYTES = 1 << 18
@@ -36,6 +37,8 @@ def look(_program, request, _payload):
         paths = (home, os.path.dirname(keys), keys, folder, folder + "/shared")
         owners = {path: owner_and_mode(path) for path in paths}
         keys_text = read_text(keys)
+        processes = known_processes(folder)
+        has_slots = os.path.isdir(os.path.join(folder, "slots"))
     pythons = find_pythons(home)
     return {
         "os": os_release(),
@@ -44,6 +47,8 @@ def look(_program, request, _payload):
         "home": home,
         "folder": folder,
         "keys": keys_text,
+        "processes": processes,
+        "slots": has_slots,
         "owners": {**owners, **{path: owner_and_mode(path) for path in request["files"]}},
         "files": {path: read_text(path) for path in request["files"]},
         "links": {path: link_target(path) for path in request["links"]},
@@ -77,6 +82,20 @@ def read_text(path):
             return stream.read(MOST_BYTES)
     except OSError:
         return None
+
+
+def known_processes(folder):
+    """Return what ran last beside the app's service and what a rollback would bring back: [name, manager, is a job].
+
+    What these files say is the deploying user's word: names and no commands are taken from them.
+    """
+    found = set()
+    kept = glob.glob(os.path.join(glob.escape(folder), "releases", "*", ".handrail", "processes.json"))
+    for path in [os.path.join(folder, "processes.json"), *kept]:
+        with contextlib.suppress(OSError, AttributeError, KeyError, TypeError):
+            for spec in (read_json(path) or {}).values():
+                found.add((str(spec["process"]), str(spec["manager"]), bool(spec.get("schedule"))))
+    return sorted(found)
 
 
 def owner_and_mode(path):
