@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from handrail.config.site import parse_site
 from handrail.hosts.steps import Action, Facts, Step, run, unlink, write
-from handrail.hosts.want import NGINX_CONF, NGINX_DEFAULT, Want
+from handrail.hosts.want import NGINX_AVAILABLE, NGINX_CONF, NGINX_DEFAULT, Want
 from handrail.runtime import proxy
 
 _SYSTEMCTL = "systemctl"
+# Without that word, the first one that nginx reads is asked, and it reads what a deploy writes before the sites.
+_ANSWERS_FIRST = re.compile(r"(?m)^\s*listen\s+(?:[^\s;]*:)?80\s[^;]*\bdefault_server\b")
 
 
 def proxy_step(want: Want, facts: Facts) -> Step:
@@ -99,8 +102,17 @@ def _nginx(want: Want, facts: Facts) -> Step:
         )
     todo: list[str] = []
     actions: list[Action] = []
-    installed = facts["links"].get(NGINX_DEFAULT) or text is None
-    if _is_for_everybody(want) and installed:
+    link = posixpath.join(posixpath.dirname(NGINX_DEFAULT), facts["links"].get(NGINX_DEFAULT) or ".")
+    is_debians = posixpath.normpath(link) == NGINX_AVAILABLE and NGINX_AVAILABLE in facts["unchanged"]
+    is_somebodys = not is_debians and _ANSWERS_FIRST.search(facts["files"].get(NGINX_DEFAULT) or "")
+    if _is_for_everybody(want) and is_somebodys:
+        return Step(
+            "proxy",
+            problem=f"{NGINX_DEFAULT} is somebody's own and the default server of port 80, so it answers in the app's "
+            "place",
+            next_step="take the word default_server out of it, or remove it there; or declare a site with a name",
+        )
+    if _is_for_everybody(want) and (is_debians or text is None):
         todo.append(f"remove {NGINX_DEFAULT}, which would answer in the app's place")
         actions.append(unlink(NGINX_DEFAULT))
     start, starting = _running("nginx", facts)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NGINX_CONF = "/etc/nginx/nginx.conf"
 NGINX_DEFAULT = "/etc/nginx/sites-enabled/default"
+NGINX_AVAILABLE = "/etc/nginx/sites-available/default"
 SUPERVISOR = {
     "ctl": "/usr/bin/supervisorctl",
     "conf": "/etc/supervisor/supervisord.conf",
@@ -81,16 +82,19 @@ class Want:
     def request(self) -> dict[str, Any]:
         """Return what to ask the program on the host for."""
         pythons = [f"python{self.python}", f"python{self.python}-venv"]
+        is_nginx = self.proxy == "nginx"
+        files = {"caddy": [proxy.CADDYFILE], "nginx": [NGINX_CONF, NGINX_AVAILABLE, NGINX_DEFAULT]}
         return {
             "user": self.user,
             "root": self.target.root,
             "app": self.app,
             "python": self.python,
-            "packages": [*self.packages, *pythons, "unattended-upgrades"],
+            # Debian's site belongs to the package that nginx's variants share.
+            "packages": [*self.packages, *pythons, "unattended-upgrades", *(["nginx-common"] if is_nginx else [])],
             "programs": [*self.servers, "sudo"],
             "units": self.servers,
-            "files": [self.sudoers, *{"caddy": [proxy.CADDYFILE], "nginx": [NGINX_CONF]}.get(self.proxy, [])],
-            "links": [NGINX_DEFAULT] if self.proxy == "nginx" else [],
+            "files": [self.sudoers, *files.get(self.proxy, [])],
+            "links": [NGINX_DEFAULT] if is_nginx else [],
         }
 
     def service(self, facts: Facts) -> dict[str, Any] | None:

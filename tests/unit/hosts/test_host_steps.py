@@ -13,12 +13,21 @@ from host_facts import KEY, bare, ready
 from handrail.config.schema import Proxy, Worker
 from handrail.hosts.setup import build_steps
 from handrail.hosts.steps import Step, shown
-from handrail.hosts.want import NGINX_CONF, NGINX_DEFAULT, Want
+from handrail.hosts.want import NGINX_AVAILABLE, NGINX_CONF, NGINX_DEFAULT, Want
 from handrail.runtime.proxy import CADDYFILE
 
 pytestmark = pytest.mark.unit
 
 MakeWant = Callable[..., Want]
+
+OWN_SITE = """\
+# listen 80 default_server;
+server {
+\tlisten 80 default_server;
+\tlisten [::]:80 default_server;
+\tserver_name _;
+}
+"""
 
 
 def todo(steps: list[Step]) -> dict[str, Step]:
@@ -260,16 +269,36 @@ def test_a_caddy_without_its_admin_address_is_left_to_a_person(want: MakeWant) -
     assert "`admin off`" in only(want(), facts, "proxy").problem
 
 
-def test_nginxs_own_page_goes_where_it_would_answer_in_the_apps_place(want: MakeWant) -> None:
+@pytest.mark.parametrize("link", [NGINX_AVAILABLE, "../sites-available/default"])
+def test_nginxs_own_page_goes_where_it_would_answer_in_the_apps_place(link: str, want: MakeWant) -> None:
     table = {"proxy": Proxy(kind="nginx", site=":80")}
     facts = ready(want(**table))
     facts["files"][NGINX_CONF] = "include /etc/nginx/conf.d/*.conf;"
-    facts["links"][NGINX_DEFAULT] = "/etc/nginx/sites-available/default"
+    facts["files"][NGINX_DEFAULT] = OWN_SITE
+    facts["links"][NGINX_DEFAULT] = link
+    facts["unchanged"] = [NGINX_AVAILABLE]
     step = only(want(**table), facts, "proxy")
     assert [action["kind"] for action in step.actions] == ["unlink", "run", "run"]
     assert commands(step) == ["nginx -t", "systemctl reload nginx"]
     facts["files"][NGINX_CONF] = "http {}"
     assert "does not include" in only(want(**table), facts, "proxy").problem
+
+
+@pytest.mark.parametrize(
+    ("link", "unchanged"), [(NGINX_AVAILABLE, []), ("/etc/nginx/sites-available/blog", [NGINX_AVAILABLE]), ("", [])]
+)
+def test_a_site_that_somebody_has_written_is_never_taken_away(link: str, unchanged: list[str], want: MakeWant) -> None:
+    one = want(proxy=Proxy(kind="nginx", site=":80"))
+    facts = ready(one)
+    facts["files"] |= {NGINX_CONF: "include /etc/nginx/conf.d/*.conf;", NGINX_DEFAULT: OWN_SITE}
+    facts["links"][NGINX_DEFAULT] = link
+    facts["unchanged"] = unchanged
+    assert "somebody's own" in only(one, facts, "proxy").problem
+    facts["files"][NGINX_DEFAULT] = OWN_SITE.replace(" default_server", "")
+    assert todo(build_steps(one, facts)) == {}, "the app's own comes first"
+    named = want(proxy=Proxy(kind="nginx", site="shop.example.com"))
+    facts["files"][NGINX_DEFAULT] = OWN_SITE
+    assert todo(build_steps(named, facts)) == {}
 
 
 def test_a_server_that_does_not_run_is_enabled_and_started(want: MakeWant) -> None:
