@@ -178,6 +178,9 @@ def _environment(path: KeyPath, environment: Environment) -> Iterator[Problem]:
             (*path, "root"),
             f"root is {shown(environment.root)}, expected a folder that starts with ~/ or /, without ..",
         )
+    slots = environment.slots
+    if slots and (len(slots) != 2 or slots[0] == slots[1] or not all(1 <= port <= 65535 for port in slots)):
+        yield (*path, "slots"), f"slots is {shown(slots)}, expected two different ports"
     for index, name in enumerate(environment.notify):
         if not VARIABLE_NAME.fullmatch(name):
             # An apprise URL holds a token, so what was written is not repeated.
@@ -207,9 +210,6 @@ def _blue_green(path: KeyPath, environment: Environment, service: Service | None
         yield (*path, "strategy"), f"strategy is {named}, which asks the new release before the switch: set health"
     if environment.proxy is None:
         yield (*path, "strategy"), f'strategy is {named}, which needs a proxy = {{ kind = "caddy", site = "…" }}'
-    slots = environment.slots
-    if slots and (len(slots) != 2 or slots[0] == slots[1] or not all(1 <= port <= 65535 for port in slots)):
-        yield (*path, "slots"), f"slots is {shown(slots)}, expected two different ports"
 
 
 def _canary(path: KeyPath, canary: Canary, hosts: int) -> Iterator[Problem]:

@@ -360,6 +360,7 @@ def test_a_place_that_is_not_written_down_is_its_table(tmp_path: Path) -> None:
     [
         ('strategy = "blue-green"', "needs a proxy"),
         ('strategy = "blue-green"\nproxy = { kind = "caddy", site = ":80" }\nslots = [1, 1]', "two different ports"),
+        ('strategy = "restart"\nslots = [8001]', "two different ports"),
         ('strategy = "rolling"\nbatches = []', "batches is empty"),
         ('strategy = "rolling"\nbatches = ["ten"]', "is no batch"),
         ('strategy = "roling"', "rolling"),
