@@ -79,7 +79,7 @@ def past_of(app):
 def logs(agent, request, _payload):
     service = chosen_service(agent.app, request)
     if not request.get("follow"):
-        return {"lines": service.logs(request["lines"])}
+        return {"lines": service.read_logs(request["lines"])}
     argv = [word.replace("{lines}", str(request["lines"])) for word in service.spec["logs_follow"]]
     code, lines = run(argv, 1e9, gone=agent.stop, emit=lambda line: agent.event(line=line))
     if code != 0 and not agent.stop.is_set():

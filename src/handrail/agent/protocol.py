@@ -6,6 +6,9 @@ MARKER = "HANDRAIL-AGENT-1"
 WANTED = "HANDRAIL-WANTS-AGENT-1"
 # Strategies that start the next release beside the one that serves.
 SIDE_BY_SIDE = ("blue-green", "canary")
+# Lines of a log that may be asked for. Ten times as many are looked through: a number of as many digits as the rules
+# for sudo spell out.
+MOST_LINES = 9_999
 # Steps of a transaction from which a host has to return.
 ACTIVE = ("lowering", "lowered", "activating", "activated", "switching", "switched")
 

@@ -205,10 +205,28 @@ class Service:
         return int(numbers[-1]) if numbers else 0
 
     def logs(self, lines=20):
+        """Return the last lines for a report on something else; none where they cannot be read."""
+        try:
+            return self.read_logs(lines)
+        except Refused:
+            return []
+
+    def read_logs(self, lines):
+        """Return the last lines, of which `MOST_LINES` may be asked for; refuse where they cannot be read."""
+        kept = []
+
+        def keep(line):
+            if USER_AGENT not in line:
+                kept.append(line)
+                del kept[:-lines]
+
         # Our own health checks may fill an access log: look further back than was asked, and leave them out.
         argv = [word.replace("{lines}", str(lines * 10)) for word in self.spec["logs"]]
-        code, output = run(argv, 20)
-        return [line for line in output if USER_AGENT not in line][-lines:] if code == 0 else []
+        code, output = run(argv, 20, emit=keep)
+        if code != 0:
+            why = ": ".join([how_it_ended(code), *output[-1:]])
+            raise Refused("service", "cannot read the logs: `%s` %s" % (" ".join(argv), why), lines=output[-5:])
+        return kept
 
     def last_words(self):
         """Return the last lines for somebody who must find out why; what is said over and over counts once."""

@@ -204,18 +204,19 @@ def releases(c: TaskContext, env: str, timeline: str = "", svg: str = "", json: 
     example="inv logs --env staging --follow",
     help={
         "env": _ENV,
-        "lines": "how many lines of each host",
+        "lines": "how many lines of each host, 9,999 at most",
         "process": "a background process instead of the service",
         "follow": "go on printing until Ctrl-C",
     },
 )
 def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False, process: str = "") -> None:
     """Print the service's last log lines of every host."""
+    from handrail.agent.protocol import MOST_LINES
     from handrail.deploy.status import stream_logs
     from handrail.errors import UsageError
 
-    if lines < 0:
-        raise UsageError(f"--lines is {lines}, expected 0 or more")
+    if not 0 <= lines <= MOST_LINES:
+        raise UsageError(f"--lines is {lines}, expected 0 to {MOST_LINES:,}")
     try:
         stream_logs(_target(c, env, "logs"), c.root, c.printer, lines=lines, follow=follow, process=process)
     except KeyboardInterrupt:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from handrail.agent.app import App
+from handrail.agent.protocol import MOST_LINES
+from handrail.agent.refusal import Refused
 from handrail.agent.service import Service
 
 
@@ -45,6 +47,21 @@ def test_a_question_that_hangs_is_asked_again_before_the_health_wait_is_over(tmp
     report = service.wait_until_healthy("")
     assert (report["ok"], report["pid"]) == (True, os.getpid())
     assert time.monotonic() - began < 10
+
+
+def test_as_many_lines_as_were_asked_for_come_without_our_own_health_checks(tmp_path: Path) -> None:
+    script = 'seq "$1" | sed "s/.*[1-9]$/handrail-health &/"'
+    service = served_by(tmp_path, "", logs=["sh", "-c", script, "sh", "{lines}"])
+    assert len(service.read_logs(MOST_LINES)) == MOST_LINES
+    assert service.read_logs(2) == ["10", "20"]
+    assert service.read_logs(0) == []
+
+
+def test_a_log_that_cannot_be_read_is_told_to_who_asks_for_it_alone(tmp_path: Path) -> None:
+    service = served_by(tmp_path, "", logs=["sh", "-c", "echo sudo: a password is required; exit 1"])
+    with pytest.raises(Refused, match=r"cannot read the logs: .* exited with 1: sudo: a password is required"):
+        service.read_logs(5)
+    assert service.logs() == []
 
 
 def test_a_health_wait_ends_with_what_the_manager_did_not_answer(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from handrail.agent.files import read_text
 from handrail.agent.instances import Instances
 from handrail.agent.jobs import drain
+from handrail.agent.protocol import MOST_LINES
 from handrail.agent.proxy import Proxy
 from handrail.agent.service import Service
 from handrail.runtime import Job, proxy, proxy_spec, service_spec, systemd
@@ -173,6 +174,7 @@ def live_through(instances: Instances, names: list[str]) -> None:
         one.pid()
         one.logs(200)
         one.logs(7)
+        one.logs(MOST_LINES)
         one.stop()
         if instances.proxy:
             instances.proxy.point(name)
