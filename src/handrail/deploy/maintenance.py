@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.events import by
-from handrail.deploy.failures import facts_of
+from handrail.deploy.failures import facts_of, is_unreachable
 from handrail.deploy.fleet import Fleet, tell_of_lock
 from handrail.deploy.interrupts import interruptible, uninterruptible
 from handrail.deploy.release import service_for
@@ -62,6 +62,8 @@ def read_page(path: Path | None) -> str:
 def set_maintenance(target: Target, root: Path, page: str, printer: Printer, *, wait: float = 0.0) -> dict[str, Any]:
     """Serve ``page`` on all hosts, or the service where it is empty; return the document that ``--json`` prints.
 
+    The service comes back without the hosts that are away, which have an ``error`` in the document.
+
     Raises:
         ConfigError: the environment has no proxy.
         PreflightError: a host cannot do it; nothing was changed.
@@ -77,7 +79,9 @@ def set_maintenance(target: Target, root: Path, page: str, printer: Printer, *, 
         return str(session.call("maintenance", service=service, page=text, by=author)["before"])
 
     with Fleet(target, root) as fleet, interruptible():
-        refuse(fleet.connect()[1])
+        facts, failures = fleet.connect()
+        away = {} if page else leave_out(fleet, facts, failures, printer)
+        refuse({host: error for host, error in failures.items() if host not in away})
         holder = {"who": author["who"], "since": time.time(), "what": f"maintenance {word} on {target.environment}"}
         for host, answer in fleet.lock(holder, wait).items():
             tell_of_lock(printer, host, answer)
@@ -102,8 +106,31 @@ def set_maintenance(target: Target, root: Path, page: str, printer: Printer, *, 
         "environment": target.environment,
         "app": target.app,
         "maintenance": word,
-        "hosts": [{"host": host, "changed": before[host] != page} for host in before],
+        "hosts": [
+            {"host": host, "changed": host in before and before[host] != page, "error": away.get(host, "")}
+            for host in target.hosts
+            if host in before or host in away
+        ],
     }
+
+
+def leave_out(
+    fleet: Fleet, facts: Mapping[str, Mapping[str, Any]], failures: Mapping[str, HandrailError], printer: Printer
+) -> dict[str, str]:
+    """Go on without the hosts that are away and those that serve nothing yet, unless no other one is left.
+
+    Visitors of the others must not wait for a host that died; the page is a file there, which stays until somebody
+    ends it. Returns why each of those hosts could not be reached.
+    """
+    away = {host: error for host, error in failures.items() if is_unreachable(error)}
+    bare = [host for host, fact in facts.items() if not fact["current"]]
+    if len(away) + len(bare) == len(fleet.hosts):
+        return {}
+    for host, error in away.items():
+        why = error.message.removeprefix(f"{host}: ")
+        printer.warn(f"{host}: {why}; what it serves stays: when it answers again, inv maintenance off once more")
+    fleet.drop([*away, *bare])
+    return {host: error.message.removeprefix(f"{host}: ") for host, error in away.items()}
 
 
 def need_proxy(target: Target) -> None:

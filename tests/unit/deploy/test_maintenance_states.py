@@ -11,7 +11,14 @@ import pytest
 from handrail.deploy import maintenance
 from handrail.deploy.maintenance import MAX_BYTES, maintenance_state, read_page, set_maintenance
 from handrail.deploy.session import HostError
-from handrail.errors import ConfigError, DeployReturnedError, NeedsPersonError, PreflightError, UsageError
+from handrail.errors import (
+    ConfigError,
+    DeployReturnedError,
+    NeedsPersonError,
+    PreflightError,
+    UnreachableError,
+    UsageError,
+)
 from handrail.testing import RecordingPrinter
 
 pytestmark = pytest.mark.unit
@@ -23,7 +30,7 @@ class FakeSession:
     def __init__(self, host: str, _target: Any, _root: Path, *, faults: set[str]) -> None:
         self.host = host
         self.page = "old page" if host == "b" else ""
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, Any] = {"current": "" if f"{host} bare" in faults else "1-a"}
         self.faults = faults
         self.is_open = True
         self.asked: list[str] = []
@@ -32,6 +39,10 @@ class FakeSession:
         self.is_open = True
 
     def open(self) -> dict[str, Any]:
+        if f"{self.host} away" in self.faults:
+            raise UnreachableError(f"{self.host}: cannot connect")
+        if f"{self.host} stranger" in self.faults:
+            raise PreflightError(f"{self.host}: another host key")
         return self.facts
 
     def call(self, op: str, **request: Any) -> dict[str, Any]:
@@ -92,7 +103,10 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_host_gets_the_page_and_the_document_says_where_it_is_new(fleet: Any) -> None:
     document = fleet.turn("old page")
     assert fleet.pages() == {"a": "old page", "b": "old page"}
-    assert document["hosts"] == [{"host": "a", "changed": True}, {"host": "b", "changed": False}]
+    assert document["hosts"] == [
+        {"host": "a", "changed": True, "error": ""},
+        {"host": "b", "changed": False, "error": ""},
+    ]
 
 
 def test_what_taking_the_lock_has_finished_is_told(fleet: Any) -> None:
@@ -108,6 +122,30 @@ def test_how_it_is_is_told_by_the_hosts_that_answer_and_asking_changes_nothing(
     document = maintenance_state(fleet.target, Path())
     assert document["maintenance"] == state
     assert [row["host"] for row in document["hosts"] if row["error"]] == away
+    assert fleet.pages() == {"a": "", "b": "old page"}
+
+
+def test_the_page_ends_without_a_host_that_is_away_and_one_that_serves_nothing_yet(fleet: Any) -> None:
+    fleet.faults.add("a away")
+    document = fleet.turn("")
+    assert fleet.pages() == {"a": "", "b": ""}
+    assert document["hosts"] == [
+        {"host": "a", "changed": False, "error": "cannot connect"},
+        {"host": "b", "changed": True, "error": ""},
+    ]
+    assert "a: cannot connect; what it serves stays" in fleet.printer.text
+    fleet.faults.clear()
+    fleet.faults.update(["a bare", "a look"])
+    assert [row["host"] for row in fleet.turn("")["hosts"]] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("page", "faults"), [("page", ["a away"]), ("", ["a stranger"]), ("", ["a away", "b away"]), ("page", ["a bare"])]
+)
+def test_a_page_for_all_hosts_or_none_and_no_host_with_another_key(fleet: Any, page: str, faults: list[str]) -> None:
+    fleet.faults.update([*faults, "a look"])
+    with pytest.raises(PreflightError):
+        fleet.turn(page)
     assert fleet.pages() == {"a": "", "b": "old page"}
 
 
