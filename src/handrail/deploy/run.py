@@ -316,6 +316,8 @@ def _tell_others(shop: Workshop, document: Mapping[str, Any]) -> None:
     try:
         told = ("release", "previous", "commit", "bundle")
         facts = {f"HANDRAIL_{name.upper()}": document[name] or "" for name in told}
+        # Those that were deployed to, as the hooks before were told: one may have been away.
+        facts["HANDRAIL_HOSTS"] = " ".join(row["host"] for row in document["hosts"])
         _hook(shop, "after_commit", facts)
     except HandrailError as error:
         printer.warn(f"after_commit hook: {error.message}")

@@ -4,13 +4,16 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from handrail.commands import Runner
 from handrail.deploy.hooks import hook_argv, run_hooks
+from handrail.deploy.run import _tell_others
 from handrail.errors import ConfigError, TaskFailedError
+from handrail.testing import RecordingPrinter
 
 pytestmark = pytest.mark.unit
 
@@ -108,3 +111,16 @@ def test_facts_never_become_part_of_the_command_line(tmp_path: Path) -> None:
 
     assert hook_argv("echo $HANDRAIL_HOSTS", "after_upload") == ["echo", "$HANDRAIL_HOSTS"]
     assert not (tmp_path / "pwned").exists()
+
+
+def test_what_follows_the_commit_is_told_the_hosts_that_were_deployed_to(tmp_path: Path) -> None:
+    command = python("import os; open('told', 'w').write(os.environ['HANDRAIL_HOSTS'])")
+    shop: Any = SimpleNamespace(
+        root=tmp_path, hosts=["web1", "web2"], printer=RecordingPrinter(), runner=Runner(),
+        target=SimpleNamespace(environment="test", app="shop", tag=False, notify=[]),
+        project=SimpleNamespace(hooks=SimpleNamespace(after_commit=[command])),
+    )  # fmt: skip
+    known = ("release", "previous", "commit", "bundle")
+    _tell_others(shop, {**dict.fromkeys(known, "x"), "command": "deploy", "hosts": [{"host": "web2"}]})
+
+    assert (tmp_path / "told").read_text() == "web2"
