@@ -131,3 +131,16 @@ def test_the_processes_of_all_releases_are_known_whatever_their_files_hold(tmp_p
         holds(tmp_path / "releases" / f"{number}-a" / ".handrail" / "processes.json", text)
     assert looking.known_processes(str(tmp_path)) == [("nightly", "systemd", True), ("worker", "systemd", False)]
     assert looking.known_processes(str(tmp_path / "none")) == []
+
+
+def test_a_file_is_read_whole_or_not_at_all(program, tmp_path: Path) -> None:
+    path = tmp_path / "authorized_keys"
+    path.write_text("x" * looking.MOST)
+    assert looking.read_text(str(path)) == "x" * looking.MOST
+    path.write_text("x" * (looking.MOST + 1))
+    with pytest.raises(Refused, match=r"authorized_keys is larger than 1024 KiB: shorten it"):
+        looking.read_text(str(path))
+    with pytest.raises(Refused, match="larger than"):
+        do(program, write(str(path), "x\n"))
+    assert path.stat().st_size == looking.MOST + 1
+    assert looking.read_text(str(tmp_path / "none")) is None

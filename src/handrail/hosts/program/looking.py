@@ -14,9 +14,11 @@ import time
 
 from handrail.agent.commands import run
 from handrail.agent.files import read_json
+from handrail.agent.refusal import Refused
 from handrail.hosts.program.account import acting_as, run_as
 
-MOST_BYTES = 1 << 18
+# Characters of a file that is read, and written back with a line more.
+MOST = 1 << 20
 LISTS = "/var/lib/apt/lists"
 SSHD_SETTINGS = ("allowgroups", "allowusers", "authorizedkeysfile", "passwordauthentication", "port")
 
@@ -76,12 +78,15 @@ def output(argv, timeout=30.0):
 
 
 def read_text(path):
-    """Return a file's text, None where it is not there or is no file."""
+    """Return a file's text, None where it is not there or is no file; refuse one of which this were a part alone."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            return stream.read(MOST_BYTES)
+            text = stream.read(MOST + 1)
     except OSError:
         return None
+    if len(text) > MOST:
+        raise Refused("step", "%s is larger than %d KiB: shorten it, or set this host up by hand" % (path, MOST >> 10))
+    return text
 
 
 def known_processes(folder):
