@@ -62,9 +62,13 @@ class Proxy:
         self.lower_shares()
         if read_text(self.spec["path"]) == text and not self.ask(text):
             return  # it does not run, and will start with this
+        self.load_again(text)
+        self.end_split()
+
+    def load_again(self, text):
+        """Have the proxy load a file that it has had before."""
         mark = re.search(r"\b[0-9a-f]{16}\b", text)
         self.load(text, mark.group() if mark else "")
-        self.end_split()
 
     def ask(self, text=""):
         """Return what the proxy tells of the file that it has loaded; "" where it does not answer.
@@ -173,6 +177,10 @@ class Proxy:
     def page(self):
         """Return the maintenance page that is served, "" for none."""
         return read_text(self.spec["page"])
+
+    def looks_for_page(self, text):
+        """Tell whether with this file the page is served as soon as it is there."""
+        return os.path.basename(self.spec["page"]) in text
 
     def maintenance_since(self):
         """Return when the maintenance page came, in seconds of the epoch; None while the service is served."""

@@ -42,6 +42,8 @@ def test_the_page_is_served_until_it_is_taken_away_whatever_is_deployed_behind_i
     project.deploy()
     assert ask(container_host, proxy)[0] == 200
 
+    # A site that is declared and not deployed yet is not what visitors know.
+    project.configure(test={"proxy": {"kind": proxy, "site": ":8083"}})
     page = tmp_path / "page.html"
     page.write_text("<h1>Back at noon — really</h1>\n", encoding="utf-8")
     done = project.inv("maintenance", "on", "--env", "test", "--page", str(page))
@@ -56,6 +58,7 @@ def test_the_page_is_served_until_it_is_taken_away_whatever_is_deployed_behind_i
     shown = project.inv("status", "--env", "test")
     assert "maintenance page since" in shown.stdout + shown.stderr
 
+    project.configure(test={"proxy": test["proxy"]})
     project.release("two")
     project.deploy()
     container_host.run_as_root(f"systemctl restart {proxy}")
