@@ -143,6 +143,9 @@ def _caddy(app: str, site: Site, ports: Sequence[int], sudo: list[str], shares: 
             header Cache-Control no-store
             header Content-Type "text/html; charset=utf-8"
             rewrite * /{app}.maintenance
+            # Whatever is sent is answered with the page; newer versions refuse to serve a file to a POST.
+            @sent not method GET HEAD
+            method @sent GET
             file_server {{
                 root {CADDY_FOLDER}
                 status 503
