@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handrail.deploy.known_hosts import trust
-from handrail.errors import PreflightError, UnreachableError
+from handrail.errors import PreflightError, UnreachableError, as_sentence
 
 if TYPE_CHECKING:
     import fabric
@@ -202,8 +202,7 @@ def _refuse(host: str, message: str, next_step: str) -> PreflightError:
 
 
 def _unusable(host: str, error: OSError) -> PreflightError:
-    reason = (error.strerror or str(error)).lower()
-    return _refuse(host, f"{error.filename}: {reason}" if error.filename else reason, "")
+    return _refuse(host, as_sentence(error), "")
 
 
 def _not_open(connection: Any) -> Any:
