@@ -27,7 +27,8 @@ def lower(agent, request, _payload):
     if before == goal:
         return {"from": before, "to": before}
     arm(agent, transaction, request.get("service"), request["lease"], "lowering", lowered={"from": before, "to": goal})
-    # Whoever returns waits for this lock, so that the way up never meets the way down in the database.
+    # Whoever returns waits for this lock, and for the migration's own where this agent is killed, so that the way up
+    # never meets the way down in the database.
     with transaction.acting():
         must_be_undecided(transaction)
         code, lines = run_migration(

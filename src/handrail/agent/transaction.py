@@ -85,7 +85,7 @@ class Transaction:
         fd = self.spare(lambda: os.open(self.path("acting"), os.O_RDWR | os.O_CREAT, 0o600))
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            yield fd
+            yield
         finally:
             os.close(fd)
 
