@@ -128,6 +128,12 @@ class Client:
         self.call("verify")
         self.call("commit", deploy=f"deploy-{release}")
 
+    def prepare_a_first(self) -> None:
+        """Lock the host, and prepare 1-abc with the one file ``a`` in a deploy d1."""
+        self.lock()
+        self.begin("1-abc", "d1")
+        self.prepare("1-abc", {"a": b"a"})
+
     def prepare_a_second(self) -> None:
         """Lock the host, let 1-abc serve, and prepare 2-def in a deploy d2: what comes next is its activation."""
         self.lock()
@@ -248,9 +254,7 @@ def test_a_release_holds_its_files_with_their_modes(connect: Callable[[], Client
 @pytest.mark.security
 def test_the_env_file_and_the_journal_are_for_their_owner_only(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.begin("1-abc", "d1")
-    client.prepare("1-abc", {"a": b"a"})
+    client.prepare_a_first()
     meta = app / "releases/1-abc/.handrail"
     for path in (meta / "env", meta / "variables.json", app / "tx"):
         assert path.stat().st_mode & 0o077 == 0, path
@@ -568,9 +572,7 @@ def test_a_guardian_has_a_name_a_session_and_of_its_agents_descriptors_only_the_
     connect: Callable[[], Client], app: Path
 ) -> None:
     client = connect()
-    client.lock()
-    client.begin("1-abc", "d1")
-    client.prepare("1-abc", {"a": b"a"})
+    client.prepare_a_first()
     client.call("activate", service=None, lease=60)
     guardian = Path(f"/proc/{guardian_of(app)}")
     wait_until(lambda: len(list((guardian / "fd").iterdir())) == 4)
@@ -603,9 +605,7 @@ def test_the_next_deploy_returns_a_host_whose_agent_and_guardian_were_killed(
 
 def test_a_hold_that_was_cut_short_is_finished_and_not_returned(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.begin("1-abc", "d1")
-    client.prepare("1-abc", {"a": b"a"})
+    client.prepare_a_first()
     client.call("activate", service=None, lease=60)
     os.kill(guardian_of(app), signal.SIGKILL)
     client.process.kill()
@@ -659,9 +659,7 @@ def test_another_connection_can_commit_while_the_guardian_waits(connect: Callabl
 
 def test_the_first_release_returns_to_nothing(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.begin("1-abc", "d1")
-    client.prepare("1-abc", {"a": b"a"})
+    client.prepare_a_first()
     client.call("activate", service=None, lease=30)
     assert client.call("return", deploy="d1", reason="test") == {
         "ok": True,
@@ -756,9 +754,7 @@ def test_a_good_release_is_never_taken_apart_to_be_made_again(connect: Callable[
 
 def test_a_resumed_deploy_keeps_what_was_prepared(connect: Callable[[], Client], app: Path) -> None:
     client = connect()
-    client.lock()
-    client.begin("1-abc", "d1")
-    client.prepare("1-abc", {"a": b"a"})
+    client.prepare_a_first()
     made = (app / "releases/1-abc/.handrail/state").stat().st_mtime_ns
     client.kill()
     other = connect()
@@ -778,9 +774,7 @@ def test_a_resumed_deploy_makes_again_what_was_prepared_before_the_host_was_star
     connect: Callable[[], Client], app: Path
 ) -> None:
     client = connect()
-    client.lock()
-    client.begin("1-abc", "d1")
-    client.prepare("1-abc", {"a": b"a"})
+    client.prepare_a_first()
     client.kill()
     # The object and the release's file are one; a power cut took what had not been flushed.
     (app / "releases/1-abc/a").chmod(0o644)
@@ -788,9 +782,7 @@ def test_a_resumed_deploy_makes_again_what_was_prepared_before_the_host_was_star
     journal = json.loads((app / "tx/state.json").read_text())
     (app / "tx/state.json").write_text(json.dumps({**journal, "boot": "another"}))
     other = connect()
-    other.lock()
-    other.begin("1-abc", "d1")
-    other.prepare("1-abc", {"a": b"a"})
+    other.prepare_a_first()
     assert (app / "releases/1-abc/a").read_bytes() == b"a"
 
 

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -119,8 +120,8 @@ def test_a_host_with_a_full_disk_decides_and_returns(
     assert json.loads(Path(activated.path("state.json")).read_text())["step"] == "returned"
 
 
-def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Let no thread start, as a limit of processes does, so many times."""
+def guard_where_no_thread_starts(activated: Transaction, monkeypatch: pytest.MonkeyPatch, times: int) -> dict[str, Any]:
+    """Let the lease run out where a limit of processes lets no thread start so many times; return the outcome."""
     left = [RuntimeError("can't start new thread")] * times
 
     def bring(*_: object) -> None:
@@ -129,25 +130,23 @@ def refusing(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 
     monkeypatch.setattr(transaction, "bring", bring)
     monkeypatch.setattr(guardian, "PAUSES", (0.0, 0.0))
+    activated.update(workers={}, lease=0)
+    guardian.guard(activated.app.folder)
+    outcome: dict[str, Any] = activated.state()["outcome"]
+    return outcome
 
 
 def test_a_guardian_tries_again_what_may_pass(
     app: App, activated: Transaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    activated.update(workers={}, lease=0)
-    refusing(monkeypatch, 2)
-    guardian.guard(app.folder)
-    assert activated.state()["outcome"]["ok"]
+    assert guard_where_no_thread_starts(activated, monkeypatch, 2)["ok"]
     assert [entry["result"] for entry in app.history()] == ["returned"]
 
 
 def test_a_guardian_that_cannot_return_says_so_whatever_the_error(
     app: App, activated: Transaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    activated.update(workers={}, lease=0)
-    refusing(monkeypatch, 3)
-    guardian.guard(app.folder)
-    outcome = activated.state()["outcome"]
+    outcome = guard_where_no_thread_starts(activated, monkeypatch, 3)
     assert (outcome["ok"], outcome["why"]) == (False, "can't start new thread")
     assert [entry["result"] for entry in app.history()] == ["return-failed"]
 
