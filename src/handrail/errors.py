@@ -23,6 +23,7 @@ class HandrailError(Exception):
         returncode: its exit status; negative values are the number of the signal that ended it.
         lines: the last lines of its output which were not shown yet.
         host_states: one sentence on each host's state after the failure.
+        is_repeatable: False where the same line cannot succeed before another one was run; then no card says "again".
     """
 
     exit_code = 1
@@ -38,6 +39,7 @@ class HandrailError(Exception):
         returncode: int | None = None,
         lines: Sequence[str] = (),
         host_states: Mapping[str, str] | None = None,
+        is_repeatable: bool = True,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -48,8 +50,13 @@ class HandrailError(Exception):
         self.returncode = returncode
         self.lines = list(lines)
         self.host_states = dict(host_states or {})
+        self.is_repeatable = is_repeatable
         self.document: dict[str, object] | None = None
         """What ``--json`` prints of the run that failed, where it got far enough to have one."""
+
+    def beside(self, host: str) -> str:
+        """Return the message as it stands beside the name of its host, which it would only repeat."""
+        return beside(host, self.message)
 
 
 class TaskFailedError(HandrailError):
@@ -106,6 +113,11 @@ class InterruptedByUserError(HandrailError):
     """Interrupted by a signal; everything was returned."""
 
     exit_code = 130
+
+
+def beside(host: str, message: str) -> str:
+    """Return a message without the host's name that it may begin with, for a place that names the host."""
+    return message.removeprefix(f"{host}: ")
 
 
 def as_sentence(error: OSError) -> str:

@@ -13,7 +13,7 @@ from handrail.deploy.fleet import Fleet, lock_error, tell_of_lock
 from handrail.deploy.running import Job
 from handrail.deploy.session import HostError, Session
 from handrail.deploy.who import who
-from handrail.errors import HandrailError, LockedError, NeedsPersonError
+from handrail.errors import HandrailError, LockedError, NeedsPersonError, beside
 
 
 def abort(job: Job) -> dict[str, str]:
@@ -46,7 +46,7 @@ def abort(job: Job) -> dict[str, str]:
             stays = f"{release} was committed, and stays"
             states[host] = stays if serves == release else f"aborted {release}; serves {serves}"
         states.update({host: _state_after(error, host) for host, error in failures.items()})
-        states.update({host: f"left out: {why.removeprefix(f'{host}: ')}" for host, why in away.items()})
+        states.update({host: f"left out: {beside(host, why)}" for host, why in away.items()})
         for host, error in failures.items():
             raise NeedsPersonError(
                 **facts_of(host, error, "abort"),
@@ -66,7 +66,7 @@ def is_unfinished(fact: dict[str, Any]) -> bool:
 def _state_after(error: HandrailError, host: str) -> str:
     """Return what is known of a host that was not ended: its own word, or nothing where none came."""
     said = isinstance(error, (LockedError, NeedsPersonError))
-    return error.message.removeprefix(f"{host}: ") if said else "unknown"
+    return error.beside(host) if said else "unknown"
 
 
 def make_sure_it_is_dead(fleet: Fleet, job: Job, begun: dict[str, dict[str, Any]], unguarded: Sequence[str]) -> None:

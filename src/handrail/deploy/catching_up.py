@@ -149,7 +149,7 @@ def meet(run: Run, chosen: Sequence[str]) -> None:
     run.skipped = {host: failures[host].message for host in waiting}
     run.fleet.drop(failures)
     for host in failures:
-        printer.warn(f"{host} cannot be asked: {failures[host].message.removeprefix(f'{host}: ')}")
+        printer.warn(f"{host} cannot be asked: {failures[host].beside(host)}")
     run.take(facts)
 
 

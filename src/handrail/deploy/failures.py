@@ -22,7 +22,7 @@ def first_failure(failures: Mapping[str, HandrailError]) -> HandrailError:
 def facts_of(host: str, error: HandrailError, step: str) -> dict[str, Any]:
     """Return a host's failure as the arguments of the error that says what it means for the fleet."""
     return {
-        "message": f"{host}: {error.message.removeprefix(f'{host}: ')}",
+        "message": f"{host}: {error.beside(host)}",
         "host": host,
         "step": step,
         "command": error.command,
@@ -33,7 +33,7 @@ def facts_of(host: str, error: HandrailError, step: str) -> dict[str, Any]:
 
 def as_preflight(failures: Mapping[str, HandrailError], step: str) -> HandrailError:
     first = first_failure(failures)
-    states = {host: error.message.removeprefix(f"{host}: ") for host, error in failures.items()}
+    states = {host: error.beside(host) for host, error in failures.items()}
     host = first.host
     message = first.message if not host or first.message.startswith(f"{host}: ") else f"{host}: {first.message}"
     if len(failures) > 1:

@@ -106,7 +106,7 @@ class Fleet:
                     self.note_time(host, phase, started)
                     self.broken.setdefault(host, phase)
                 if self.board and phase:
-                    self.board.fail(host, phase, error.message.removeprefix(f"{host}: "))
+                    self.board.fail(host, phase, error.beside(host))
                 return
             if phase:
                 self.finish(host, phase, started)

@@ -127,10 +127,10 @@ def leave_out(
     if len(away) + len(bare) == len(fleet.hosts):
         return {}
     for host, error in away.items():
-        why = error.message.removeprefix(f"{host}: ")
+        why = error.beside(host)
         printer.warn(f"{host}: {why}; what it serves stays: when it answers again, inv maintenance off once more")
     fleet.drop([*away, *bare])
-    return {host: error.message.removeprefix(f"{host}: ") for host, error in away.items()}
+    return {host: error.beside(host) for host, error in away.items()}
 
 
 def need_proxy(target: Target) -> None:
@@ -169,7 +169,7 @@ def maintenance_state(target: Target, root: Path) -> dict[str, Any]:
             {
                 "host": host,
                 "since": since.get(host),
-                "error": failures[host].message.removeprefix(f"{host}: ") if host in failures else "",
+                "error": failures[host].beside(host) if host in failures else "",
             }
             for host in fleet.hosts
         ],

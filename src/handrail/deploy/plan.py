@@ -14,7 +14,7 @@ from handrail.deploy.preparing import need_of
 from handrail.deploy.release import service_for, variable_digests
 from handrail.deploy.rollout import rollout, sentences
 from handrail.deploy.session import Session, pack
-from handrail.errors import HandrailError
+from handrail.errors import HandrailError, beside
 
 if TYPE_CHECKING:
     from handrail.build.bundle import Bundle
@@ -79,7 +79,7 @@ def make_plan(
         "variables": {name: str(value.value) for name, value in sorted(variables.items())},
         "migrate": {"command": service.migrate, "host": plans[0]["host"]} if service and service.migrate else None,
         "hosts": plans,
-        "left_out": {host: why.removeprefix(f"{host}: ") for host, why in left_out.items()},
+        "left_out": {host: beside(host, why) for host, why in left_out.items()},
         "stays_behind": {host: debt.document() for host, debt in now.behind.items() if host not in hosts},
         "taken_out": taken_out(facts, target.hosts),
         "undo": _undo(target.environment, any(row["running"] for row in plans), hold=hold),

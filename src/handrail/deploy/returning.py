@@ -65,6 +65,8 @@ def fail(run: Run, error: BaseException) -> HandrailError:
         "returncode": cause.returncode if cause else None,
         "lines": cause.lines if cause else (),
         "host_states": states,
+        # What was held is forgotten: there is nothing to promote again.
+        "is_repeatable": run.kind != "promote",
     }
     if broken:
         facts["host"] = broken[0]
@@ -73,7 +75,6 @@ def fail(run: Run, error: BaseException) -> HandrailError:
             next_step=way_back(run, broken[0]),
             **facts,
         )
-    # What was held is forgotten, so there is nothing to promote again.
     again = "deploy it again (nothing needs to travel)" if run.kind == "promote" else "run it again"
     stays = what_stays(run, facts["step"])
     if interrupted:
@@ -179,7 +180,7 @@ def undo_committed(run: Run, session: Session) -> dict[str, Any]:
         # Without this word its lease would bring the new release back, too, only later.
         with suppress(HandrailError):
             session.call("return", deploy=undo, reason=error.message, result="failed")
-        return stays(run, session, error.message.removeprefix(f"{session.host}: "))
+        return stays(run, session, error.beside(session.host))
     try:
         session.call("retire", service=service, drain=run.job.target.drain)
     except HandrailError as error:

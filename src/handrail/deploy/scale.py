@@ -64,7 +64,7 @@ def run_scale(
         facts, failures = fleet.connect()
         if failures:
             host, error = next(iter(failures.items()))
-            raise PreflightError(f"{host}: {error.message.removeprefix(f'{host}: ')}", host=host, step="connect")
+            raise PreflightError(f"{host}: {error.beside(host)}", host=host, step="connect")
         before = {host: dict(fact["scale"]) for host, fact in facts.items()}
         if numbers:
             author = by()
@@ -130,7 +130,7 @@ def _needs_person(
     host, error = next(iter(failed.items()))
     again = " ".join(f"{name}={number}" for name, number in {**_defaults(target), "web": 1, **before[host]}.items())
     return NeedsPersonError(
-        f"{host}: could not be brought back to the numbers that it had: {error.message.removeprefix(f'{host}: ')}",
+        f"{host}: could not be brought back to the numbers that it had: {error.beside(host)}",
         host=host,
         step="scale",
         lines=error.lines,

@@ -15,7 +15,7 @@ from handrail.deploy.goals import resume_line
 from handrail.deploy.jobs import hosts_of
 from handrail.deploy.release import UNCONFINED, release_number, service_for
 from handrail.deploy.session import Session
-from handrail.errors import HandrailError, TaskFailedError
+from handrail.errors import HandrailError, TaskFailedError, beside
 
 if TYPE_CHECKING:
     from handrail.config.target import Target
@@ -302,7 +302,7 @@ def demand_an_answer(status: Mapping[str, Any]) -> None:
     if all(row["error"] for row in rows):
         raise TaskFailedError(
             f"no host of {status['environment']} could be asked",
-            host_states={row["host"]: row["error"].removeprefix(f"{row['host']}: ") for row in rows},
+            host_states={row["host"]: beside(row["host"], row["error"]) for row in rows},
             next_step=next((row["next"] for row in rows if row["next"]), ""),
         )
 

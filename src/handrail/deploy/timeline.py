@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.errors import TaskFailedError, UsageError, did_you_mean
+from handrail.errors import TaskFailedError, UsageError, beside, did_you_mean
 
 if TYPE_CHECKING:
     from handrail.config.target import Target
@@ -56,7 +56,7 @@ def collect_timeline(target: Target, root: Path, wanted: str) -> dict[str, Any]:
             raise
         raise TaskFailedError(
             f"{error.message.removesuffix(_NONE_YET)}; {', '.join(errors)} could not be asked",
-            host_states={host: text.removeprefix(f"{host}: ") for host, text in errors.items()},
+            host_states={host: beside(host, text) for host, text in errors.items()},
         ) from None
     return {
         "command": "timeline",

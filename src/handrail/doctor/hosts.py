@@ -73,7 +73,7 @@ def remark(facts: Mapping[str, Any]) -> str:
 
 def unreachable(host: str, error: HandrailError) -> Diagnosis:
     """Return the finding for a host that could not be looked at."""
-    message = error.message.removeprefix(f"{host}: ")
+    message = error.beside(host)
     code = "host-unreachable" if isinstance(error, UnreachableError) else "host-refused"
     if "host key" in message:
         code = "host-key"

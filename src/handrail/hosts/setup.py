@@ -207,7 +207,7 @@ def _stop(failures: dict[str, HandrailError]) -> None:
     """Raise the first failure, where there are any: nothing was changed on any host."""
     if not failures:
         return
-    states = {host: error.message.removeprefix(f"{host}: ") for host, error in failures.items()}
+    states = {host: error.beside(host) for host, error in failures.items()}
     host, error = next(iter(failures.items()))
     message = error.message if error.message.startswith(host) or host in error.message else f"{host}: {error.message}"
     raise PreflightError(
@@ -243,7 +243,7 @@ def _failed(failures: dict[str, HandrailError], document: dict[str, Any]) -> Han
         # Lost on the way: what runs there is finished, and the next run goes on. And what stopped one host alone before
         # anything was changed there does not speak for the others.
         error = DeployFailedError(
-            f"{host}: {error.message.removeprefix(f'{host}: ')}",
+            f"{host}: {error.beside(host)}",
             host=host,
             step=error.step,
             lines=error.lines,
@@ -286,7 +286,7 @@ def _document(
                     for step in steps
                 ],
                 "hints": hints(site.want, site.facts),
-                "error": error.message.removeprefix(f"{host}: ") if error else "",
+                "error": error.beside(host) if error else "",
             }
         )
     return {

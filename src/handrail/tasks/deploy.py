@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handrail.errors import UsageError
+from handrail.errors import UsageError, beside
 from handrail.tasks.base import TaskContext, task
 
 if TYPE_CHECKING:
@@ -213,7 +213,6 @@ def logs(c: TaskContext, env: str, lines: int = 50, follow: bool = False, proces
     """Print the service's last log lines of every host."""
     from handrail.agent.protocol import MOST_LINES
     from handrail.deploy.status import stream_logs
-    from handrail.errors import UsageError
 
     if not 0 <= lines <= MOST_LINES:
         raise UsageError(f"--lines is {lines}, expected 0 to {MOST_LINES:,}")
@@ -311,9 +310,7 @@ def _finish(c: TaskContext, work: Any) -> None:
         if document["irreversible"]:
             c.printer.warn(f"{_cannot_be_undone(document)}, also after --abort")
         for host, why in document["left_out"].items():
-            c.printer.warn(
-                f"{host} was left out, and is remembered with the promotion: {why.removeprefix(f'{host}: ')}"
-            )
+            c.printer.warn(f"{host} was left out, and is remembered with the promotion: {beside(host, why)}")
         c.printer.info(f"To look at it: inv status --env {env}")
         c.printer.info(f"To send it the traffic: inv promote --env {env}   To end it: inv deploy --env {env} --abort")
     if document.get("result") == "good":
@@ -326,7 +323,7 @@ def _finish(c: TaskContext, work: Any) -> None:
         for host, debt in document["caught_up"].items():
             c.printer.info(f"{host} has caught up: it served {debt['serves'] or 'nothing'} before")
         for host, debt in document["behind"].items():
-            why = debt["why"].removeprefix(f"{host}: ")
+            why = beside(host, debt["why"])
             c.printer.warn(f"{host} was left out and must catch up with the next deploy: {why}")
         if document["irreversible"]:
             c.printer.warn(_cannot_be_undone(document))

@@ -90,8 +90,10 @@ def refused(task: HandrailTask, context: Context, values: Mapping[str, Any], err
 
 def _told(c: TaskContext, task: HandrailTask, error: HandrailError) -> Exit:
     """Show the card and return what ends the program."""
-    folder = start_folder(c.invoke)
-    c.printer.failure(error, task.path, laptop_line(sys.argv), ci_line(task.path, sys.argv, folder, os.environ))
+    again = ("", "")
+    if error.is_repeatable:
+        again = (laptop_line(sys.argv), ci_line(task.path, sys.argv, start_folder(c.invoke), os.environ))
+    c.printer.failure(error, task.path, *again)
     return Exit(code=error.exit_code)
 
 

@@ -111,6 +111,7 @@ def test_a_failed_promotion_says_what_stays_in_the_database_and_how_to_go_on() -
     again = "fix the cause, then deploy it again (nothing needs to travel); 0002_drop ran and cannot be undone"
     assert failed.value.next_step.startswith(again)
     assert failed.value.host_states == {"a": "returned to 1-a", "b": "returned to 1-a"}
+    assert not failed.value.is_repeatable
 
 
 def test_an_interrupted_promotion_says_that_what_was_held_is_deployed_again_and_what_stays() -> None:

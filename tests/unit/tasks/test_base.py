@@ -72,6 +72,16 @@ def test_an_expected_failure_is_a_card_and_its_exit_code(capfd: pytest.CaptureFi
     assert "again    inv try --name 'a b'" in shown
 
 
+def test_a_line_that_cannot_succeed_as_it_stands_is_not_advised(capfd: pytest.CaptureFixture[str]) -> None:
+    def body(c: TaskContext, name: str = "") -> None:
+        raise DeployFailedError("nothing is held any more", next_step="inv deploy", is_repeatable=False)
+
+    assert run(body) == 4
+    shown = capfd.readouterr().err
+    assert "inv deploy" in shown
+    assert "again" not in shown
+
+
 def test_a_bug_is_one_line_and_a_private_trace_without_secrets(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
