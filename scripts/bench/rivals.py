@@ -99,7 +99,10 @@ class _FromPyPI(Tool):
 
 
 class Ansible(_FromPyPI):
-    """With pipelining, forks for all hosts, no facts, and SSH connections that are kept during the run."""
+    """With pipelining, forks for all hosts, no facts, SSH connections that are kept during the run, and time for each.
+
+    Its own limit of 10 s for a login is too short where a hundred hosts write to one disk.
+    """
 
     name, app, package = "Ansible", "ansible", "ansible-core"
 
@@ -115,6 +118,7 @@ gathering = explicit
 host_key_checking = True
 interpreter_python = python3
 retry_files_enabled = False
+timeout = 60
 localhost_warning = False
 [ssh_connection]
 pipelining = True
