@@ -2,7 +2,6 @@
 
 import contextlib
 import glob
-import hashlib
 import os
 import re
 import time
@@ -207,6 +206,8 @@ class Proxy:
 
     def filled(self, content):
         """Return a file with its mark in its place, and the mark."""
+        import hashlib  # loads OpenSSL, which no start of the agent is to wait for
+
         mark = hashlib.sha256(content.encode()).hexdigest()[:16]
         return content.replace("{mark}", mark), mark
 

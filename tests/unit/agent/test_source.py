@@ -101,3 +101,19 @@ def test_the_first_requests_are_served_before_what_comes_over_standard_input(tmp
     wanted, marker, *answers = done.stdout.decode().splitlines()
     assert (wanted, json.loads(marker)) == (agent.WANTED, {"marker": agent.MARKER})
     assert [json.loads(line)["id"] for line in answers if "id" in json.loads(line)] == [1, 2]
+
+
+def test_a_rollback_does_not_wait_for_what_only_uploads_need(tmp_path: Path) -> None:
+    names = ["hello", "lock", "begin", "activate", "verify", "settle", "switch", "commit", "retire"]
+    requests = [{"id": number, "op": name, "root": "~/apps", "app": "shop"} for number, name in enumerate(names, 1)]
+    argv = shlex.split(agent.command([json.dumps(request).encode() + b"\n" for request in requests]))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *argv[2:]],
+        input=agent.text() + b'{"op":"bye","id":0}\n',
+        capture_output=True,
+        env={"HOME": str(tmp_path), "PATH": ""},
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.decode().splitlines()}
+    assert "handrail.agent.proxy" in imported
+    assert imported & {"_hashlib", "subprocess", "socket", "tempfile", "shutil", "logging"} == set()
