@@ -122,15 +122,14 @@ def leave_out(
     Visitors of the others must not wait for a host that died; the page is a file there, which stays until somebody
     ends it. Returns why each of those hosts could not be reached.
     """
-    away = {host: error for host, error in failures.items() if is_unreachable(error)}
+    away = {host: error.beside(host) for host, error in failures.items() if is_unreachable(error)}
     bare = [host for host, fact in facts.items() if not fact["current"]]
     if len(away) + len(bare) == len(fleet.hosts):
         return {}
-    for host, error in away.items():
-        why = error.beside(host)
+    for host, why in away.items():
         printer.warn(f"{host}: {why}; what it serves stays: when it answers again, inv maintenance off once more")
     fleet.drop([*away, *bare])
-    return {host: error.beside(host) for host, error in away.items()}
+    return away
 
 
 def need_proxy(target: Target) -> None:
