@@ -223,3 +223,88 @@ def test_a_jump_host_with_a_key_of_its_own_lets_in_with_it_where_a_key_is_given(
     rules.check_auth_publickey = lambda username, key: answer[key == mine]  # type: ignore[method-assign]
     error = refused(tmp_path, monkeypatch, jump=servers.start(rules), web1=7)
     assert error.message.endswith("127.0.0.1:7 does not answer to the jump host 127.0.0.1"), "it was let in"
+
+
+def test_a_key_is_offered_before_the_server_has_said_that_it_may_be(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered, send, waited = threading.Event(), paramiko.Transport._send_message, []
+
+    def noted(self: Any, message: Any) -> None:
+        kind = message.asbytes()[0]
+        if self.server_mode and kind == paramiko.common.MSG_SERVICE_ACCEPT:
+            waited.append(offered.wait(5))
+        send(self, message)
+        if not self.server_mode and kind == paramiko.common.MSG_USERAUTH_REQUEST:
+            offered.set()
+
+    monkeypatch.setattr(paramiko.Transport, "_send_message", noted)
+    connection = let_in(servers.start(Rules()), tmp_path, monkeypatch)
+    assert connection.transport.is_authenticated()
+    assert waited == [True], "a round trip is spent on waiting for it"
+    connection.close()
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_key_lets_in_whatever_its_kind_or_the_version_of_paramiko(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    text = io.StringIO()
+    if is_known:
+        paramiko.RSAKey.generate(2048).write_private_key(text)
+        monkeypatch.setenv("DEPLOY_SSH_KEY", text.getvalue())
+    else:
+        monkeypatch.setattr(connect, "_transport_class", lambda: paramiko.Transport)
+    connection = let_in(servers.start(Rules()), tmp_path, monkeypatch)
+    assert connection.transport.is_authenticated()
+    connection.close()
+
+
+def let_in(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a connection to ``web1``, which is the server at this port."""
+    monkeypatch.setenv("DEPLOY_KNOWN_HOSTS", f"[127.0.0.1]:{port} {KEY.get_name()} {KEY.get_base64()}")
+    (tmp_path / "ssh_config").write_text(f"Host web1\n  HostName 127.0.0.1\n  Port {port}\n")
+    target: Any = SimpleNamespace(ssh_config="ssh_config", known_hosts="")
+    return connect.connect("web1", target, tmp_path)
+
+
+def test_the_paths_of_an_ssh_config_do_not_wait_for_the_name_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "ssh_config").write_text("Host web1\n  HostName a.example\n  IdentityFile ~/.ssh/one\n")
+    target: Any = SimpleNamespace(ssh_config="ssh_config", known_hosts="")
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getfqdn", lambda *_: pytest.fail("asked for this machine's full name"))
+        found = connect._ssh_config(target, tmp_path).lookup("web1")
+    assert (found["hostname"], found["identityfile"]) == ("a.example", [f"{tmp_path}/.ssh/one"])
+    (tmp_path / "ssh_config").write_text("Host *\n  HostName %h.example\n  IdentityFile ~/.ssh/%l\n")
+    monkeypatch.setattr(socket, "getfqdn", lambda *_: "laptop.example")
+    found = connect._ssh_config(target, tmp_path).lookup("web2")
+    assert (found["hostname"], found["identityfile"]) == ("web2.example", [f"{tmp_path}/.ssh/laptop.example"])
+
+
+def test_many_hosts_share_one_reading_of_the_ssh_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "ssh_config").write_text("Host many\n  Port 2201\n")
+    target: Any = SimpleNamespace(ssh_config="ssh_config", known_hosts="")
+    parse, parsed, hosts = paramiko.SSHConfig.parse, [], 8
+    together = threading.Barrier(hosts)
+
+    def noted(self: Any, file: Any) -> None:
+        parsed.append(threading.get_ident())
+        # Whoever else has not found it read begins within this time.
+        threading.Event().wait(0.05)
+        parse(self, file)
+
+    def one() -> None:
+        together.wait(10)
+        connect._ssh_config(target, tmp_path)
+
+    monkeypatch.setattr(paramiko.SSHConfig, "parse", noted)
+    threads = [threading.Thread(target=one) for _ in range(hosts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(parsed) == 1
