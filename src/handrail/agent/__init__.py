@@ -23,10 +23,10 @@ the lock does.
 
 from __future__ import annotations
 
-import ast
 import base64
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from functools import cache
@@ -50,6 +50,9 @@ BOOTSTRAP = (
     "import sys,zlib;i=sys.stdin.buffer;n=int(i.readline());"
     "exec(compile(zlib.decompress(i.read(n)),'handrail-agent','exec'))"
 )
+
+# Lines of docstrings and comments. To parse the text would take longer than all else that is done for a command.
+_FOR_READERS = re.compile(r'^ *(?:""".*?"""|#[^\n]*|)\n|  # noqa[^\n]*', re.DOTALL | re.MULTILINE)
 
 
 @cache
@@ -100,17 +103,16 @@ def program(*further: str, main: str) -> bytes:
 
 @cache
 def _digest(*further: str) -> str:
-    return hashlib.sha256(json.dumps(modules(*further)).encode()).hexdigest()[:32]
+    digest = hashlib.sha256()
+    for name, content in modules(*further).items():
+        digest.update(b"%s\0%s\0" % (name.encode(), content.encode()))
+    return digest.hexdigest()[:32]
 
 
 @cache
 def _starting() -> str:
     """Return the first part without what only a reader needs, since every start pays for its length."""
-    tree = ast.parse(Path(__file__).with_name("starting.py").read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return _FOR_READERS.sub("", Path(__file__).with_name("starting.py").read_text(encoding="utf-8"))
 
 
 def _first_part(digest: str, main: str, requests: Sequence[bytes] = ()) -> str:

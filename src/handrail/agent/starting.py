@@ -4,6 +4,7 @@ It is kept where programs keep such things (``~/.cache``), by whoever changes th
 is only a shortcut: a file that is missing, damaged, somebody else's or of another Python is passed over.
 """
 
+import gc
 import marshal
 import os
 import sys
@@ -96,6 +97,8 @@ def start(digest, main, wanted, lines):
         wanted: the line that asks the client for them.
         lines: the first requests.
     """
+    # What it makes, it needs until it ends: to look for rubbish every 700 objects is in vain.
+    gc.set_threshold(10000)
     stdin = sys.stdin.buffer
     modules = Modules(kept_path(digest) if digest else "")
     if not (digest and modules.load()):

@@ -88,6 +88,13 @@ def test_the_first_part_is_small() -> None:
     assert len(agent.command()) < 2048, "it travels to every host each time"
 
 
+def test_the_first_part_holds_nothing_that_only_a_reader_needs() -> None:
+    text = agent._starting()
+    assert '"""' not in text
+    assert "#" not in text
+    compile(text, "first part", "exec")
+
+
 def test_the_first_requests_are_served_before_what_comes_over_standard_input(tmp_path: Path) -> None:
     argv = shlex.split(agent.command([b'{"id":1,"op":"hello","root":"~/apps","app":"shop"}\n']))
     assert argv[:2] == ["exec", "python3"]
