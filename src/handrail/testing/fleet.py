@@ -164,12 +164,16 @@ class Distance(Started):
             self._process = None
 
 
+# One shell, as at a host's login: each further program would be counted as work of the tools that are measured here.
 _LOGIN = """#!/bin/sh
 set -- $SSH_CONNECTION
 HOME={folder}/$3
+set --
 cd "$HOME" || exit 1
-exec env -i LANG=C.UTF-8 SHELL=/bin/sh HOME="$HOME" PATH={path} USER="$USER" LOGNAME="$USER" \\
-    /bin/sh -c "${{SSH_ORIGINAL_COMMAND:-exec /bin/sh}}"
+command=${{SSH_ORIGINAL_COMMAND:-exec /bin/sh}}
+unset SSH_ORIGINAL_COMMAND BASH_ENV ENV
+export HOME LANG=C.UTF-8 SHELL=/bin/sh PATH={path} USER LOGNAME
+eval "$command"
 """
 
 
