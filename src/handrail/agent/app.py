@@ -1,14 +1,13 @@
 """The app's folder on this host: pure file operations, no protocol."""
 
 import contextlib
-import glob
 import json
 import os
 import re
 import time
 
 from handrail.agent.ballast import FULL
-from handrail.agent.files import cannot_be_deleted, read_json, read_text, remove_file, remove_tree, sync
+from handrail.agent.files import cannot_be_deleted, entries, read_json, read_text, remove_file, remove_tree, sync
 from handrail.agent.refusal import Refused
 
 RELEASE_ID = re.compile(r"^[0-9]+-[0-9a-z][0-9a-z.-]*$")
@@ -186,35 +185,29 @@ class App:
 
         Returns the releases, and sentences on those that could not be deleted.
         """
-        for name in (
-            glob.glob(self.path("*.tmp"))
-            + glob.glob(self.path(".*.tmp"))
-            + glob.glob(self.path("slots", "*.tmp"))
-            + glob.glob(os.path.join(self.store, "objects", "*", "*.tmp"))
-        ):
-            os.unlink(name)
-        for name in glob.glob(self.tx + ".*.done"):
-            remove_tree(name)
+        for folder in (self.folder, self.path("slots"), *entries(os.path.join(self.store, "objects"))):
+            for path in entries(folder, end=".tmp"):
+                os.unlink(path)
+        for path in entries(self.folder, "tx.", ".done"):
+            remove_tree(path)
         known = set(os.listdir(self.releases)) if os.path.isdir(self.releases) else set()
         return self.try_to_delete(sorted(known - {self.current_release(), keep_release, *self.good_releases()}))
 
     def prune(self, keep, keep_release=""):
-        """Keep the running release, ``keep`` good ones beside it, and what they need of the store.
+        """Keep the running release and ``keep`` good ones beside it.
 
-        Returns the releases that were deleted, sentences on those that could not be, and the objects still in use.
+        Returns the releases that were deleted, and sentences on those that could not be.
         """
         current = self.current_release()
         others = [r for r in self.good_releases() if r not in (current, keep_release)]
-        removed, stay = self.try_to_delete(others[: max(0, len(others) - keep)])
-        used = set()
+        return self.try_to_delete(others[: max(0, len(others) - keep)])
+
+    def collect_garbage(self, wanted):
+        """Delete objects that no kept release needs and ``wanted`` does not name; return how many bytes that freed."""
+        used = set(wanted)
         for release in os.listdir(self.releases):
             manifest = read_json(os.path.join(self.releases, release, ".handrail", "manifest.json")) or {}
-            for member in manifest.get("members", []):
-                used.add(member.get("sha256"))
-        return removed, stay, used
-
-    def collect_garbage(self, used):
-        """Delete objects that no kept release and no member of ``used`` names."""
+            used.update(member.get("sha256") for member in manifest.get("members", []))
         freed = 0
         for folder in os.scandir(os.path.join(self.store, "objects")):
             for entry in os.scandir(folder.path):
@@ -222,9 +215,9 @@ class App:
                     freed += entry.stat().st_size
                     os.unlink(entry.path)
         for kind in ("wheels", "tools"):
-            for name in glob.glob(os.path.join(self.store, kind, "*")):
-                if os.path.basename(name) not in used:
-                    remove_tree(name)
+            for path in entries(os.path.join(self.store, kind)):
+                if os.path.basename(path) not in used:
+                    remove_tree(path)
         return freed
 
     def object_path(self, digest):

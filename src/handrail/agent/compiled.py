@@ -3,10 +3,11 @@
 The next one needs neither to travel nor to be compiled, which takes longer than all else of its start.
 """
 
-import glob
 import marshal
 import os
 import zlib
+
+from handrail.agent.files import entries
 
 VERSIONS = 4
 """So many are kept: projects that deploy to one host may use different versions of the toolkit."""
@@ -33,7 +34,7 @@ def keep():
             os.unlink(temporary)
             raise
         modules.is_kept = True
-        names = glob.glob(os.path.join(os.path.dirname(path), "agent-*"))
+        names = entries(os.path.dirname(path), "agent-")
         others = sorted((name for name in names if name != path and not name.endswith(".tmp")), key=os.path.getmtime)
         for other in others[: -(VERSIONS - 1)]:
             os.unlink(other)

@@ -62,12 +62,24 @@ def remove_file(path):
         os.unlink(path)
 
 
+def entries(folder, start="", end=""):
+    """Return the sorted paths in a folder whose names begin and end so; none where it cannot be read."""
+    # Not glob: its patterns are compiled anew in every process, and a folder's name may hold one of its characters.
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in sorted(names) if name.startswith(start) and name.endswith(end)]
+
+
 def read_text(path):
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
+        # Many small files are read: a text stream takes thrice as long to open.
+        with open(path, "rb", buffering=0) as stream:
+            text = stream.readall().decode("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return ""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path):

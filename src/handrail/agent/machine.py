@@ -1,12 +1,11 @@
 """What this host is: user, libc, interpreters, supervisor, disk."""
 
-import glob
 import os
 import re
 import sys
 
 from handrail.agent.commands import run
-from handrail.agent.files import read_text
+from handrail.agent.files import entries, read_text
 
 # Of Python 3: those that a host may have, and years of those to come.
 MINORS = range(6, 40)
@@ -29,8 +28,8 @@ def libc_version():
             return name, version
     except (ValueError, OSError, AttributeError):
         pass
-    if glob.glob("/lib/ld-musl-*"):
-        _, lines = run([glob.glob("/lib/ld-musl-*")[0]], 5)
+    for loader in entries("/lib", "ld-musl-")[:1]:
+        _, lines = run([loader], 5)
         match = re.search(r"Version (\S+)", "\n".join(lines))
         return "musl", match.group(1) if match else ""
     return "", ""
@@ -47,12 +46,13 @@ def find_pythons():
     home = os.path.expanduser("~")
     folders = [f for f in os.environ.get("PATH", "").split(os.pathsep) if f and not f.endswith("/shims")]
     folders += ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin", os.path.join(home, ".local", "bin")]
-    folders += sorted(glob.glob(os.path.join(home, ".local/share/uv/python/*/bin")), reverse=True)
-    folders += sorted(
-        glob.glob(os.path.join(os.environ.get("PYENV_ROOT", home + "/.pyenv"), "versions/*/bin")),
-        reverse=True,
-    )
-    for folder in folders:
+    for versions in (".local/share/uv/python", os.path.join(os.environ.get("PYENV_ROOT", ".pyenv"), "versions")):
+        folders += [os.path.join(version, "bin") for version in reversed(entries(os.path.join(home, versions)))]
+    different = {}
+    for folder in filter(os.path.isdir, folders):
+        # On many systems /bin is /usr/bin.
+        different.setdefault(os.path.realpath(folder), folder)
+    for folder in different.values():
         # Asked by name: to list a folder of programs takes longer than all these questions.
         for minor in MINORS:
             path = os.path.join(folder, "python3.%d" % minor)

@@ -2,14 +2,13 @@
 
 import contextlib
 import errno
-import glob
 import json
 import os
 import threading
 import time
 
 from handrail.agent.commands import how_it_ended, run
-from handrail.agent.files import inside, read_text, remove_file, remove_tree, sync, write_atomic
+from handrail.agent.files import entries, inside, read_text, remove_file, remove_tree, sync, write_atomic
 from handrail.agent.locking import must_hold_lock
 from handrail.agent.machine import boot_id, find_program, find_pythons
 from handrail.agent.refusal import Refused
@@ -58,13 +57,14 @@ def trust_what_is_flushed(app):
     """
     mark, boot = app.path("store", UNFLUSHED), boot_id()
     if read_text(mark) not in ("", boot):
-        for path in glob.glob(os.path.join(app.store, "objects", "*", "*.x")):
-            os.unlink(path)
+        for folder in entries(os.path.join(app.store, "objects")):
+            for path in entries(folder, end=".x"):
+                os.unlink(path)
         for name in ("wheels", "tools", "uv-cache"):
             path = os.path.join(app.store, name)
             if os.path.lexists(path):
                 os.rename(path, "%s.%d.old" % (path, time.monotonic_ns()))
-    for path in glob.glob(os.path.join(app.store, "*.old")):
+    for path in entries(app.store, end=".old"):
         # What this user may not delete, such as root's own files, is in nobody's way.
         with contextlib.suppress(OSError):
             remove_tree(path)

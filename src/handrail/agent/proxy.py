@@ -1,13 +1,12 @@
 """The web server in front of the service: which instance it serves, and how to change that."""
 
 import contextlib
-import glob
 import os
 import re
 import time
 
 from handrail.agent.commands import how_it_ended, run
-from handrail.agent.files import read_text, remove_file, write_as_root, write_atomic
+from handrail.agent.files import entries, read_text, remove_file, write_as_root, write_atomic
 from handrail.agent.refusal import Refused
 
 # Seconds that a proxy has for a reload; one with many sites takes some.
@@ -120,9 +119,9 @@ class Proxy:
 
     def share_flags(self):
         """Return the flags, of any deploy, that split the traffic."""
-        found = glob.glob(glob.escape(self.spec["canary"]["flag"].split("{")[0]) + "*")
+        folder, start = os.path.split(self.spec["canary"]["flag"].split("{")[0])
         # One that was being written when its agent died is none.
-        return [flag for flag in found if not flag.endswith(".handrail-new")]
+        return [flag for flag in entries(folder, start) if not flag.endswith(".handrail-new")]
 
     def end_split(self):
         """Let one instance serve everything again; what a split left behind goes."""

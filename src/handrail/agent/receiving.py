@@ -1,12 +1,11 @@
 """Cuts the upload's stream of bytes into objects, each stored under its digest."""
 
 import os
-import re
 
 from handrail.agent.refusal import Refused
 
 CHUNK = 1 << 18
-DIGEST = re.compile(r"^[0-9a-f]{64}$")
+DIGEST = r"^[0-9a-f]{64}$"
 
 
 class Receiver:

@@ -9,7 +9,7 @@ from handrail.agent.files import read_json
 from handrail.agent.refusal import Refused
 
 # `alembic current` marks a revision by its place in the release's own files, which says nothing about the database.
-MARK = re.compile(r"\s+\((?:effective )?(?:head|branchpoint|mergepoint)\)")
+MARK = r"\s+\((?:effective )?(?:head|branchpoint|mergepoint)\)"
 
 
 def state_of(app, release):
@@ -33,7 +33,8 @@ def state_of(app, release):
         raise Refused(
             "command", "migrate_state %s" % how_it_ended(done.returncode), returncode=done.returncode, lines=lines[-30:]
         )
-    return "\n".join(MARK.sub("", line).strip() for line in done.stdout.decode("utf-8", "replace").strip().splitlines())
+    lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+    return "\n".join(re.sub(MARK, "", line).strip() for line in lines)
 
 
 def run_migration(app, launcher, **how):

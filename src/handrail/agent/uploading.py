@@ -1,6 +1,7 @@
 """Requests that open the transaction and receive what this host lacks."""
 
 import json
+import re
 import time
 import zlib
 
@@ -42,9 +43,9 @@ def begin(agent, request, _payload):
     state["step"] = "begun"
     transaction.begin(state)
     swept, stay = agent.app.sweep(state["release"] if state.get("kind") == "rollback" else "")
-    removed, more, used = agent.app.prune(request["keep"], state["release"])
-    used.update(request.get("digests", []))
-    freed = agent.app.collect_garbage(used) if removed or swept else 0
+    removed, more = agent.app.prune(request["keep"], state["release"])
+    # To look through the manifests of all releases takes a while.
+    freed = agent.app.collect_garbage(request.get("digests", [])) if removed or swept else 0
     return {"state": public_state(state), "swept": swept, "pruned": removed, "freed": freed, "left": stay + more}
 
 
@@ -60,11 +61,11 @@ def offer(agent, _request, payload):
     """Take the manifest; say which of its objects are not here, as indices into its unique digests."""
     agent.manifest = json.loads(zlib.decompress(payload))
     missing, seen = [], set()
-    index = 0
+    index, is_digest = 0, re.compile(DIGEST).match
     for member in agent.manifest["members"]:
         if member["kind"] == "link" or member["sha256"] in seen:
             continue
-        if not DIGEST.match(member["sha256"]):
+        if not is_digest(member["sha256"]):
             raise Refused("bad-request", "the manifest holds a malformed digest")
         seen.add(member["sha256"])
         if not agent.app.has_object(member["sha256"], member["size"]):

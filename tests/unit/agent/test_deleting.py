@@ -103,3 +103,15 @@ def test_a_disk_that_is_full_has_the_record_where_a_part_of_the_failed_release_c
             raise OSError(errno.ENOSPC, "No space left on device")
 
     app.make_room("4-cba", record)
+
+
+def test_leftovers_go_whatever_characters_the_folders_have(tmp_path: Path) -> None:
+    app = App(str(tmp_path / "apps [one]"), "shop")
+    app.make_folders()
+    left = [app.path("current.1.tmp"), app.path("slots", "blue.1.tmp"), app.path("store", "objects", "ab", "abc.tmp")]
+    for path in map(Path, left):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    Path(app.path("tx.1.2.done")).mkdir()
+    app.sweep()
+    assert [path for path in Path(app.folder).rglob("*") if path.suffix in (".tmp", ".done")] == []

@@ -95,6 +95,34 @@ def test_a_full_disk_gives_up_its_ballast_piece_by_piece(activated: Transaction)
         activated.spare(lambda: full_until(folder, ballast.PIECES + 1))
 
 
+@pytest.mark.parametrize("refusal", [errno.EOPNOTSUPP, None])
+def test_a_ballast_is_taken_where_the_file_system_cannot_set_room_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int | None
+) -> None:
+    synced: list[int] = []
+
+    def refuse(*_: int) -> None:
+        raise OSError(refusal, "Operation not supported")
+
+    if refusal:
+        monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    else:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    ballast.load(str(tmp_path))
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [ballast.SIZE] * ballast.PIECES
+    assert len(synced) == ballast.PIECES, "only what is on the disk is sure"
+
+
+def test_there_is_no_ballast_where_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        ballast.load(str(tmp_path))
+
+
 def test_a_host_with_a_full_disk_decides_and_returns(
     app: App, activated: Transaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
