@@ -9,8 +9,8 @@ hosts is warmed up by the small one, and a first deploy of more than a minute co
         [--tools script,handrail,capistrano,ansible,pyinfra] [--runs 3] [--minutes 150]
 
 It begins with what the goals are about (20 hosts, 50 ms) and ends when the minutes are used up; a cell that was not run
-is a dash, and so is one in which a tool failed twice. All of it takes 80 minutes to two hours. Everything stays on loopback. Exits
-with 1 where a goal is missed.
+is a dash, and so is one in which a tool failed twice. All of it takes 80 minutes to two hours. Everything stays on
+loopback. Exits with 1 where a goal is missed.
 """
 
 from __future__ import annotations
