@@ -7,6 +7,8 @@ meets a full disk there gives up one piece of the ballast and tries again. A pie
 import errno
 import os
 
+from handrail.agent.files import entries
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 PIECES, SIZE = 8, 16384
 
@@ -39,13 +41,9 @@ def allocate(fd):
 
 def drop(folder):
     """Give up one piece; return whether there was one."""
-    try:
-        pieces = sorted(os.listdir(folder))
-    except OSError:
-        return False
-    for piece in pieces:
+    for piece in entries(folder):
         try:
-            os.unlink(os.path.join(folder, piece))
+            os.unlink(piece)
             return True
         except FileNotFoundError:
             continue  # another process was quicker

@@ -104,13 +104,13 @@ def remove_tree(path):
         os.unlink(path)
         return
     try:
-        entries = list(os.scandir(path))
+        found = list(os.scandir(path))
     except FileNotFoundError:
         return
     except PermissionError:
         os.chmod(path, 0o700)
-        entries = list(os.scandir(path))
-    for entry in entries:
+        found = list(os.scandir(path))
+    for entry in found:
         if entry.is_dir(follow_symlinks=False):
             remove_tree(entry.path)
             continue

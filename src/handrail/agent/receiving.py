@@ -5,7 +5,6 @@ import os
 from handrail.agent.refusal import Refused
 
 CHUNK = 1 << 18
-DIGEST = r"^[0-9a-f]{64}$"
 
 
 class Receiver:

@@ -9,7 +9,7 @@ from handrail.agent import compiled
 from handrail.agent.files import read_json
 from handrail.agent.holding import end_held
 from handrail.agent.locking import must_hold_lock
-from handrail.agent.receiving import DIGEST, Receiver
+from handrail.agent.receiving import Receiver
 from handrail.agent.refusal import Refused
 from handrail.agent.transaction import Transaction, add_times, public_state
 
@@ -61,7 +61,7 @@ def offer(agent, _request, payload):
     """Take the manifest; say which of its objects are not here, as indices into its unique digests."""
     agent.manifest = json.loads(zlib.decompress(payload))
     missing, seen = [], set()
-    index, is_digest = 0, re.compile(DIGEST).match
+    index, is_digest = 0, re.compile(r"^[0-9a-f]{64}$").match
     for member in agent.manifest["members"]:
         if member["kind"] == "link" or member["sha256"] in seen:
             continue

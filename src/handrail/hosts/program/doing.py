@@ -7,13 +7,12 @@ finished: half an installation would be worse than one too many.
 import contextlib
 import fcntl
 import functools
-import glob
 import os
 import pwd
 import time
 
 from handrail.agent.commands import how_it_ended, run
-from handrail.agent.files import write_atomic
+from handrail.agent.files import entries, write_atomic
 from handrail.agent.refusal import Refused
 from handrail.hosts.program.account import acting_as, run_as
 from handrail.hosts.program.looking import owner_and_mode, read_text
@@ -111,7 +110,7 @@ def write_file(_program, action):
                 os.chmod(path, mode)
             return
         folder, name = os.path.split(path)
-        for left in glob.glob(os.path.join(glob.escape(folder), ".%s.*.tmp" % glob.escape(name))):
+        for left in entries(folder, ".%s." % name, ".tmp"):
             os.unlink(left)  # a set-up was killed here, and this one has its lock
         write_atomic(path, content, mode, functools.partial(check_file, action))
 
